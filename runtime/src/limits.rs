@@ -1,0 +1,134 @@
+//! Every limit of a node in one place: its name, its size, and why.
+//!
+//! `node.toml` overrides them for a node under `[limits]`, and the sizes that concern one actor
+//! (mailbox, memory, turn, storage) for that actor.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The limits of one node. [`Limits::default`] fits a small Pi.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Letters waiting in one mailbox. More would hide a slow actor rather than help it.
+    pub mailbox: usize,
+    /// Bytes of one letter's body. Larger payloads travel as blobs.
+    pub letter_bytes: usize,
+    /// Addresses carried by one letter.
+    pub carried: usize,
+    /// Places in one actor's table of handles.
+    pub handles: usize,
+    /// Effects of one activation: a loop that only sends must end somewhere.
+    pub effects: usize,
+    /// Messages taken in one activation, so that neighbours get their turn.
+    pub batch: usize,
+    /// Armed timers of one actor.
+    pub timers: usize,
+    /// Linear memory of one actor, in bytes.
+    pub memory_bytes: usize,
+    /// Longest time of one activation, in milliseconds, before it is aborted as `over-budget`.
+    pub turn_ms: u64,
+    /// Durable bytes (keys and values) of one actor.
+    pub storage_bytes: u64,
+    /// Longest durable key, in bytes.
+    pub key_bytes: usize,
+    /// Longest durable value, in bytes.
+    pub value_bytes: usize,
+    /// Most entries and bytes that one `range` gives.
+    pub range_entries: usize,
+    /// Bytes that one `range` gives, about.
+    pub range_bytes: usize,
+    /// Bytes of one actor's saved state.
+    pub save_bytes: usize,
+    /// Lines kept of one actor's log.
+    pub log_lines: usize,
+    /// Bytes of one log line; the rest is cut and marked.
+    pub log_line_bytes: usize,
+    /// Letters set aside for one actor before the oldest is let go (with a log line).
+    pub set_aside: usize,
+    /// Times that a message may crash its actor before it is set aside.
+    pub message_crashes: u32,
+    /// Incarnations of one component that may fail within `quarantine_ms` on this node before its CID is quarantined.
+    pub quarantine_crashes: usize,
+    /// The window for `quarantine_crashes`, in milliseconds.
+    pub quarantine_ms: u64,
+    /// Actors alive on one node, before the memory plan lowers it.
+    pub actors: usize,
+    /// Bytes of one component.
+    pub component_bytes: u64,
+    /// Bytes of one blob.
+    pub blob_bytes: u64,
+    /// Connected peers.
+    pub peers: usize,
+    /// Handshakes in progress: a stranger costs one of these and no more.
+    pub handshakes: usize,
+    /// Bytes of one frame between nodes; a little above `letter_bytes`.
+    pub frame_bytes: usize,
+    /// Letters sent to one peer and not yet settled.
+    pub in_flight: usize,
+    /// Bytes queued to one peer.
+    pub peer_queue_bytes: usize,
+    /// Links between this node and one peer.
+    pub links: usize,
+    /// Longest wait for a peer's first answer to anything, in milliseconds.
+    pub peer_patience_ms: u64,
+    /// A connection without a sign of life for so long is broken, in milliseconds.
+    pub idle_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mailbox: 64,
+            letter_bytes: 256 << 10,
+            carried: 16,
+            handles: 4096,
+            effects: 4096,
+            batch: 32,
+            timers: 64,
+            memory_bytes: 16 << 20,
+            turn_ms: 1000,
+            storage_bytes: 4 << 20,
+            key_bytes: 512,
+            value_bytes: 256 << 10,
+            range_entries: 1024,
+            range_bytes: 1 << 20,
+            save_bytes: 4 << 20,
+            log_lines: 500,
+            log_line_bytes: 1024,
+            set_aside: 32,
+            message_crashes: 3,
+            quarantine_crashes: 20,
+            quarantine_ms: 60_000,
+            actors: 10_000,
+            component_bytes: 16 << 20,
+            blob_bytes: 64 << 20,
+            peers: 64,
+            handshakes: 16,
+            frame_bytes: (256 << 10) + (8 << 10),
+            in_flight: 4096,
+            peer_queue_bytes: 4 << 20,
+            links: 16,
+            peer_patience_ms: 5_000,
+            idle_ms: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Longest time of one activation.
+    pub fn turn(&self) -> Duration {
+        Duration::from_millis(self.turn_ms)
+    }
+
+    /// Longest wait for a peer's first answer to anything.
+    pub fn peer_patience(&self) -> Duration {
+        Duration::from_millis(self.peer_patience_ms)
+    }
+
+    /// How long a silent connection is thought alive.
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms)
+    }
+}
