@@ -60,7 +60,7 @@ has_target "$PREFIX/bin/rustc" && found "$PREFIX/bin/rustc"
 finish() {
   local rc=$?
   rm -rf "$tmp"
-  [ $rc = 0 ] || say "error: no rustc here builds for $target, and $step failed ($(grep -m1 -E '^(E:|error)' "$log" || tail -n1 "$log"); see $log); $help"
+  [ $rc = 0 ] || [ $rc = 130 ] || say "error: no rustc here builds for $target, and $step failed ($(grep -m1 -E '^(E:|error)' "$log" || tail -n1 "$log"); see $log); $help"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -72,7 +72,7 @@ say "making a rustc with $target in $PREFIX from Debian's packages (once: 140 MB
 step="reading Debian's package lists"
 # Lists and cache of our own: works as any user, is never out of date and changes nothing in the system.
 apt_opts=(-qq -o Dir::State::lists="$tmp/apt/lists" -o Dir::Cache="$tmp/apt/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1)
-apt-get "${apt_opts[@]}" update >>"$log" 2>&1
+apt-get "${apt_opts[@]}" -o APT::Update::Error-Mode=any update >>"$log" 2>&1
 depends() { apt-cache "${apt_opts[@]}" --no-all-versions show "$1" 2>>"$log" | sed -n 's/^Depends: //p' | grep -oE -m1 "$2" | head -n1; }
 # apt knows the versions: rustc's library package, the LLVM it wants, and that LLVM's linker.
 libstd=$(depends libstd-rust-web-dev 'libstd-rust-web-[0-9.]+')
@@ -117,11 +117,13 @@ printf '[package]\nname = "empty"\nedition = "2021"\n[workspace]\n' >"$tmp/std/C
 (
   cd "$tmp/std"
   unset RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_TARGET MAKEFLAGS CARGO_MAKEFLAGS
-  # -Zbuild-std is for nightly only: the two variables stand in for that and for rustup's rust-src.
+  # -Zbuild-std is for nightly only: the two variables stand in for that and for rustup's rust-src. The crates which
+  # the standard library needs come with its source.
   export RUSTC="$rustc" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$library" CARGO_TARGET_DIR="$tmp/target"
   # Bitcode for guests with `lto`; no path of this machine in a guest's panic messages.
   export CARGO_ENCODED_RUSTFLAGS="-Cembed-bitcode=yes"$'\x1f'"--remap-path-prefix=$library=/rustc/$version/library"
-  "$cargo" build --release -Zbuild-std=std,panic_abort --target "$target"
+  "$cargo" build --release --offline -Zbuild-std=std,panic_abort --target "$target" \
+    --config 'source.crates-io.replace-with="debian"' --config "source.debian.directory='$library/vendor'"
 ) >>"$log" 2>&1
 cp "$tmp/target/$target"/release/deps/*.rlib "$rustlib/$target/lib/"
 rm -rf "$rustlib/$target"/lib/libempty-*.rlib "$tmp"/{std,target,apt} "$tmp/root/usr/src"

@@ -1,0 +1,390 @@
+//! A bounded mailbox: what can reach an actor, in the order it came.
+//!
+//! Letters have `capacity` places. Every send and every question reserves a further place for its
+//! notice or answer before it leaves, so those can never be lost; timers and edges are bounded by
+//! what armed or opened them. The mailbox also knows whether its actor is scheduled, so that no
+//! wake-up is lost and no actor is in the run queue twice.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::{Address, NodeId, TopicId};
+use crate::reason::Reason;
+
+/// An addressed message in flight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Opaque to the host.
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+    /// Addresses that it carries.
+    pub carried: Vec<Address>,
+    /// Where an answer goes.
+    pub reply: Option<Address>,
+}
+
+/// All that can reach an actor: one of these is one turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Message {
+    /// From another actor, or published on a topic.
+    Letter(Letter),
+    /// What came of a question.
+    Answer {
+        /// The token given with the question.
+        token: u64,
+        /// The answer, or why there is none.
+        outcome: Result<Letter, Reason>,
+    },
+    /// A letter that failed.
+    Undelivered {
+        /// The token given with the letter.
+        token: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// A timer fired.
+    Timer {
+        /// The key it was armed under.
+        key: u64,
+        /// The body it was armed with.
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
+    /// A monitored or spawned actor is gone for good.
+    Down {
+        /// The token given with `monitor` or `spawn`.
+        token: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// A change on an input pin.
+    Edge(Edge),
+    /// A pin's lease ran out.
+    Expired {
+        /// The device's number for the pin.
+        pin: u64,
+    },
+    /// For protocols.
+    Link(LinkEvent),
+}
+
+/// A change on an input pin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    /// The device's number for the pin.
+    pub pin: u64,
+    /// The new level.
+    pub level: bool,
+    /// Nanoseconds since the node started.
+    pub at: u64,
+    /// Counts edges since the pin was opened, lost ones included.
+    pub sequence: u64,
+    /// Edges lost just before this one.
+    pub dropped: u64,
+}
+
+/// What a protocol hears of its links.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LinkEvent {
+    /// A node can be reached.
+    Reachable(NodeId),
+    /// A link is up.
+    Up {
+        /// Its number on this node.
+        link: u32,
+        /// The node at the other end.
+        node: NodeId,
+    },
+    /// A link is down.
+    Down {
+        /// Its number on this node.
+        link: u32,
+        /// The node that was at the other end.
+        node: NodeId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Bytes from the other end.
+    Data {
+        /// The link's number on this node.
+        link: u32,
+        /// What came.
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
+    /// A new smoothed round-trip time.
+    Rtt {
+        /// The link's number on this node.
+        link: u32,
+        /// Nanoseconds.
+        rtt: u64,
+    },
+    /// A link that was full has room again.
+    Writable(u32),
+    /// An actor on this node published on a topic.
+    Published {
+        /// The topic.
+        topic: TopicId,
+        /// The body.
+        #[serde(with = "serde_bytes")]
+        body: Vec<u8>,
+    },
+}
+
+/// Whether the actor must be put into the run queue by whoever pushed.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// It was idle: schedule it.
+    Schedule,
+    /// It is scheduled or running, and will see what was pushed.
+    Awake,
+}
+
+/// The mailbox of one actor.
+#[derive(Debug)]
+pub struct Mailbox {
+    capacity: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Message>,
+    letters: usize,
+    edges: usize,
+    lost_edges: Vec<(u64, u64)>,
+    reserved: usize,
+    scheduled: bool,
+    closed: Option<Reason>,
+}
+
+impl Mailbox {
+    /// An empty mailbox with room for so many letters, and as many notices.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the actor a letter, or the reason why it can't have it.
+    pub fn post(&self, letter: Letter) -> Result<Wake, Reason> {
+        let mut state = self.state();
+        if let Some(reason) = state.closed {
+            return Err(reason);
+        }
+        if state.letters >= self.capacity {
+            return Err(Reason::MailboxFull);
+        }
+        state.letters += 1;
+        Ok(state.push(Message::Letter(letter)))
+    }
+
+    /// Reserves the place for one notice or answer; false if there is none left.
+    pub fn reserve(&self) -> bool {
+        let mut state = self.state();
+        let room = state.reserved < self.capacity;
+        state.reserved += usize::from(room);
+        room
+    }
+
+    /// Gives a reserved place back: its letter was delivered, or never left.
+    pub fn unreserve(&self, places: usize) {
+        let mut state = self.state();
+        state.reserved = state.reserved.saturating_sub(places);
+    }
+
+    /// Puts a notice or answer into its reserved place, which stays taken until the actor has it.
+    pub fn notify(&self, notice: Message) -> Wake {
+        self.state().admit(notice)
+    }
+
+    /// Puts in what is bounded elsewhere: a timer, an expiry, a link's event, a `down`.
+    pub fn signal(&self, message: Message) -> Wake {
+        self.state().admit(message)
+    }
+
+    /// Puts in an edge; one that finds no room is counted, and told of with the next.
+    pub fn edge(&self, mut edge: Edge) -> Wake {
+        let mut state = self.state();
+        let lost = state.lost_edges.iter().position(|(pin, _)| *pin == edge.pin);
+        if state.edges >= self.capacity {
+            match lost {
+                Some(at) => state.lost_edges[at].1 += 1 + edge.dropped,
+                None => state.lost_edges.push((edge.pin, 1 + edge.dropped)),
+            }
+            return Wake::Awake;
+        }
+        if let Some(at) = lost {
+            edge.dropped += state.lost_edges.swap_remove(at).1;
+        }
+        state.admit(Message::Edge(edge))
+    }
+
+    /// Takes up to `most` messages, oldest first.
+    pub fn take(&self, most: usize) -> Vec<Message> {
+        let mut state = self.state();
+        let count = most.min(state.queue.len());
+        let taken: Vec<_> = state.queue.drain(..count).collect();
+        taken.iter().for_each(|message| state.count_out(message));
+        taken
+    }
+
+    /// Puts messages back at the front, to be given again.
+    pub fn put_back(&self, messages: Vec<Message>) {
+        let mut state = self.state();
+        for message in messages.into_iter().rev() {
+            state.count_in(&message);
+            state.queue.push_front(message);
+        }
+    }
+
+    /// Ends an activation: true if there is more to do and the actor stays scheduled.
+    pub fn rest(&self) -> bool {
+        let mut state = self.state();
+        state.scheduled = !state.queue.is_empty();
+        state.scheduled
+    }
+
+    /// Marks the actor scheduled without a message, for a command or the first turn.
+    pub fn wake(&self) -> Wake {
+        self.state().schedule()
+    }
+
+    /// Takes nothing more, and gives back what is there.
+    pub fn close(&self, reason: Reason) -> Vec<Message> {
+        let mut state = self.state();
+        state.closed = Some(reason);
+        state.letters = 0;
+        state.edges = 0;
+        state.queue.drain(..).collect()
+    }
+
+    /// Messages waiting.
+    pub fn len(&self) -> usize {
+        self.state().queue.len()
+    }
+
+    /// No message is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl State {
+    fn push(&mut self, message: Message) -> Wake {
+        self.queue.push_back(message);
+        self.schedule()
+    }
+
+    fn admit(&mut self, message: Message) -> Wake {
+        if self.closed.is_some() {
+            return Wake::Awake;
+        }
+        self.count_in(&message);
+        // A notice moves from its reserved place to the queue; `count_in` has taken it again.
+        if matches!(message, Message::Answer { .. } | Message::Undelivered { .. }) {
+            self.reserved = self.reserved.saturating_sub(1);
+        }
+        self.push(message)
+    }
+
+    fn schedule(&mut self) -> Wake {
+        if std::mem::replace(&mut self.scheduled, true) { Wake::Awake } else { Wake::Schedule }
+    }
+
+    fn count_in(&mut self, message: &Message) {
+        match message {
+            Message::Letter(_) => self.letters += 1,
+            Message::Answer { .. } | Message::Undelivered { .. } => self.reserved += 1,
+            Message::Edge(_) => self.edges += 1,
+            _ => {}
+        }
+    }
+
+    fn count_out(&mut self, message: &Message) {
+        match message {
+            Message::Letter(_) => self.letters = self.letters.saturating_sub(1),
+            Message::Answer { .. } | Message::Undelivered { .. } => {
+                self.reserved = self.reserved.saturating_sub(1);
+            }
+            Message::Edge(_) => self.edges = self.edges.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(body: &[u8]) -> Letter {
+        Letter { body: body.to_vec(), carried: Vec::new(), reply: None }
+    }
+
+    #[test]
+    fn a_full_mailbox_refuses_letters_but_takes_notices() {
+        let mailbox = Mailbox::new(2);
+        assert_eq!(mailbox.post(letter(b"1")), Ok(Wake::Schedule));
+        assert_eq!(mailbox.post(letter(b"2")), Ok(Wake::Awake));
+        assert_eq!(mailbox.post(letter(b"3")), Err(Reason::MailboxFull));
+        assert!(mailbox.reserve());
+        let _ = mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
+        assert_eq!(mailbox.take(10).len(), 3);
+        assert!(mailbox.post(letter(b"4")).is_ok());
+    }
+
+    #[test]
+    fn a_notice_holds_its_place_until_it_is_taken() {
+        let mailbox = Mailbox::new(1);
+        assert!(mailbox.reserve());
+        assert!(!mailbox.reserve());
+        let _ = mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
+        assert!(!mailbox.reserve());
+        let _ = mailbox.take(1);
+        assert!(mailbox.reserve());
+    }
+
+    #[test]
+    fn messages_put_back_come_first_again() {
+        let mailbox = Mailbox::new(4);
+        for body in [b"1", b"2", b"3"] {
+            let _ = mailbox.post(letter(body));
+        }
+        let taken = mailbox.take(2);
+        mailbox.put_back(taken);
+        let bodies: Vec<_> = mailbox.take(9).into_iter().map(body).collect();
+        assert_eq!(bodies, [b"1", b"2", b"3"]);
+    }
+
+    #[test]
+    fn edges_without_room_are_told_of_with_the_next() {
+        let mailbox = Mailbox::new(1);
+        let edge = |sequence| Edge { pin: 7, level: true, at: 0, sequence, dropped: 0 };
+        for sequence in 0..3 {
+            let _ = mailbox.edge(edge(sequence));
+        }
+        let _ = mailbox.take(1);
+        let _ = mailbox.edge(edge(3));
+        assert_eq!(mailbox.take(1), [Message::Edge(Edge { dropped: 2, ..edge(3) })]);
+    }
+
+    #[test]
+    fn a_closed_mailbox_gives_back_its_letters_and_says_why() {
+        let mailbox = Mailbox::new(4);
+        let _ = mailbox.post(letter(b"1"));
+        assert_eq!(mailbox.close(Reason::Trapped).len(), 1);
+        assert_eq!(mailbox.post(letter(b"2")), Err(Reason::Trapped));
+    }
+
+    fn body(message: Message) -> Vec<u8> {
+        match message {
+            Message::Letter(letter) => letter.body,
+            other => panic!("not a letter: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What an activation asks of the world, buffered until it ends well.
+
+use std::collections::BTreeMap;
+
+use crate::address::{ActorId, Address, NodeId, TopicId};
+
+/// The effects of one activation, in the order asked for where order matters.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Letters, questions and publications.
+    pub letters: Vec<Outgoing>,
+    /// Timers armed (`Some`) and disarmed.
+    pub timers: Vec<(u64, Option<Timer>)>,
+    /// Durable writes: `None` deletes.
+    pub writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Durable bytes of the actor after the writes.
+    pub stored: u64,
+    /// Pins driven, in order.
+    pub drives: Vec<(u64, bool)>,
+    /// Children spawned, actors stopped and watched.
+    pub family: Vec<Family>,
+    /// Lines for the log.
+    pub log: Vec<String>,
+    /// What a protocol does with its links.
+    pub links: Vec<LinkEffect>,
+    /// Reply addresses that died unused with the turn.
+    pub dead: Vec<Address>,
+}
+
+/// A letter that leaves.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// To one actor; the sender's notice has its place reserved.
+    Send {
+        /// To whom.
+        to: Address,
+        /// The body.
+        body: Vec<u8>,
+        /// Addresses that go along.
+        carried: Vec<Address>,
+        /// For the notice.
+        token: u64,
+    },
+    /// A question; its answer has its place reserved.
+    Ask {
+        /// To whom.
+        to: Address,
+        /// The body.
+        body: Vec<u8>,
+        /// Addresses that go along.
+        carried: Vec<Address>,
+        /// For the answer.
+        token: u64,
+        /// Nanoseconds from the end of the turn.
+        deadline: u64,
+    },
+    /// To all other subscribers of a topic.
+    Publish {
+        /// The topic.
+        topic: TopicId,
+        /// The body.
+        body: Vec<u8>,
+    },
+}
+
+impl Outgoing {
+    /// The sender's mailbox holds a place for what becomes of this.
+    pub fn reserved(&self) -> bool {
+        !matches!(self, Self::Publish { .. })
+    }
+}
+
+/// An armed timer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timer {
+    /// What comes back.
+    pub body: Vec<u8>,
+    /// Nanoseconds to the first tick.
+    pub after: u64,
+    /// Nanoseconds between ticks; 0 for one tick only.
+    pub every: u64,
+}
+
+/// What concerns other actors' lives.
+#[derive(Debug)]
+pub enum Family {
+    /// Spawn a child.
+    Spawn {
+        /// Its id, chosen when asked for, so that the parent holds its address at once.
+        id: ActorId,
+        /// The parent's grant that allows it.
+        grant: String,
+        /// Its own grants.
+        grants: Vec<(String, Address)>,
+        /// For the `down`.
+        token: u64,
+    },
+    /// Stop a child, or oneself.
+    Stop(Address),
+    /// Watch an actor.
+    Monitor {
+        /// Whom.
+        whom: Address,
+        /// For the `down`.
+        token: u64,
+    },
+}
+
+/// What a protocol does with its links.
+#[derive(Debug)]
+pub enum LinkEffect {
+    /// Open a link.
+    Connect(NodeId),
+    /// Close a link.
+    Disconnect(u32),
+    /// Send bytes.
+    Transmit {
+        /// The link.
+        link: u32,
+        /// 0 leaves first.
+        class: u8,
+        /// The bytes.
+        body: Vec<u8>,
+    },
+    /// Give a topic's body to local subscribers.
+    Deliver {
+        /// The topic.
+        topic: TopicId,
+        /// The body.
+        body: Vec<u8>,
+    },
+}

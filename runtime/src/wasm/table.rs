@@ -1,0 +1,182 @@
+//! An actor's own table of what it holds. A handle is a place in it: the low 24 bits the place, the
+//! high 8 its generation, so that a handle let go of is stale and never names something else.
+
+use std::collections::VecDeque;
+
+use crate::address::{Address, TopicId};
+use crate::limits::Limits;
+
+const GENERATION_SHIFT: u32 = 24;
+const PLACE_MASK: u32 = (1 << GENERATION_SHIFT) - 1;
+
+/// Something an actor holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// An actor's address.
+    Actor(Address),
+    /// Where an answer goes; used up by its use.
+    Reply(Address),
+    /// A topic.
+    Topic(TopicId),
+    /// A pin, by the device's number.
+    Pin(u64),
+    /// A sensor, by the device's number.
+    Sensor(u64),
+    /// A device on a bus, by the device's number.
+    Bus(u64),
+    /// The right to spawn, by its grant's name.
+    Child(String),
+}
+
+/// The table of one actor.
+#[derive(Clone, Debug)]
+pub struct Table {
+    places: Vec<Place>,
+    free: VecDeque<u32>,
+    lent: Vec<u32>,
+    limit: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Place {
+    generation: u8,
+    held: Option<Held>,
+    lent: bool,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(limits: &Limits) -> Self {
+        let limit = limits.handles.min(PLACE_MASK as usize);
+        Self { places: Vec::new(), free: VecDeque::new(), lent: Vec::new(), limit }
+    }
+
+    /// Takes something in for good; `None` if the table is full.
+    pub fn hold(&mut self, held: Held) -> Option<u32> {
+        self.insert(held, false)
+    }
+
+    /// Takes something in for this turn; `None` if the table is full.
+    pub fn lend(&mut self, held: Held) -> Option<u32> {
+        let handle = self.insert(held, true)?;
+        self.lent.push(handle);
+        Some(handle)
+    }
+
+    /// What a handle names.
+    pub fn find(&self, handle: u32) -> Option<&Held> {
+        self.place(handle)?.held.as_ref()
+    }
+
+    /// Makes a lent address last; one that is held already stays so.
+    pub fn keep(&mut self, handle: u32) -> Option<u32> {
+        self.place(handle)?.held.as_ref()?;
+        self.places[(handle & PLACE_MASK) as usize].lent = false;
+        Some(handle)
+    }
+
+    /// Lets go of what a handle names.
+    pub fn release(&mut self, handle: u32) -> Option<Held> {
+        self.place(handle)?;
+        let at = handle & PLACE_MASK;
+        let place = &mut self.places[at as usize];
+        let held = place.held.take()?;
+        place.lent = false;
+        // Generations wrap: a stale handle may after 256 uses of its place name something again, but
+        // only what this actor holds. The place used longest ago goes next, to keep that far off.
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push_back(at);
+        Some(held)
+    }
+
+    /// Ends a turn: what was lent and not kept is let go. Gives the reply addresses that die with it.
+    pub fn end_turn(&mut self) -> Vec<Address> {
+        let mut dead = Vec::new();
+        for handle in std::mem::take(&mut self.lent) {
+            let still_lent = self.place(handle).is_some_and(|place| place.lent);
+            if still_lent && let Some(Held::Reply(address)) = self.release(handle) {
+                dead.push(address);
+            }
+        }
+        dead
+    }
+
+    /// All that is held.
+    pub fn held(&self) -> impl Iterator<Item = &Held> {
+        self.places.iter().filter_map(|place| place.held.as_ref())
+    }
+
+    fn insert(&mut self, held: Held, lent: bool) -> Option<u32> {
+        let at = match self.free.pop_front() {
+            Some(at) => at,
+            None if self.places.len() >= self.limit => return None,
+            None => {
+                self.places.push(Place::default());
+                u32::try_from(self.places.len() - 1).ok()?
+            }
+        };
+        let place = &mut self.places[at as usize];
+        place.held = Some(held);
+        place.lent = lent;
+        Some(at | u32::from(place.generation) << GENERATION_SHIFT)
+    }
+
+    fn place(&self, handle: u32) -> Option<&Place> {
+        let place = self.places.get((handle & PLACE_MASK) as usize)?;
+        (u32::from(place.generation) == handle >> GENERATION_SHIFT).then_some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{ActorId, NodeId};
+
+    fn address(byte: u8) -> Address {
+        Address::new(ActorId([byte; 16]), NodeId([0; 32]))
+    }
+
+    #[test]
+    fn a_lent_address_dies_with_the_turn_unless_kept() {
+        let mut table = Table::new(&Limits::default());
+        let lent = table.lend(Held::Actor(address(1))).unwrap();
+        let kept = table.lend(Held::Actor(address(2))).unwrap();
+        table.keep(kept).unwrap();
+        assert!(table.end_turn().is_empty());
+        assert_eq!(table.find(lent), None);
+        assert_eq!(table.find(kept), Some(&Held::Actor(address(2))));
+    }
+
+    #[test]
+    fn a_stale_handle_names_nothing_even_when_its_place_is_used_again() {
+        let mut table = Table::new(&Limits::default());
+        let old = table.hold(Held::Pin(1)).unwrap();
+        table.release(old).unwrap();
+        let new = table.hold(Held::Pin(2)).unwrap();
+        assert_ne!(old, new);
+        assert_eq!(table.find(old), None);
+        assert_eq!(table.keep(old), None);
+        assert_eq!(table.release(old), None);
+        assert_eq!(table.find(new), Some(&Held::Pin(2)));
+    }
+
+    #[test]
+    fn unused_reply_addresses_are_named_when_they_die() {
+        let mut table = Table::new(&Limits::default());
+        table.lend(Held::Reply(address(1))).unwrap();
+        let used = table.lend(Held::Reply(address(2))).unwrap();
+        table.release(used).unwrap();
+        assert_eq!(table.end_turn(), [address(1)]);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_does_not_wear_out() {
+        let limits = Limits { handles: 1, ..Limits::default() };
+        let mut table = Table::new(&limits);
+        for _ in 0..1000 {
+            let handle = table.hold(Held::Sensor(1)).unwrap();
+            assert_eq!(table.hold(Held::Sensor(2)), None);
+            table.release(handle).unwrap();
+        }
+    }
+}
