@@ -125,6 +125,18 @@ id!(NodeId, 32, "node id");
 id!(ActorId, 16, "actor id");
 id!(TopicId, 16, "topic id");
 
+impl ActorId {
+    /// A new id, from the system's randomness.
+    ///
+    /// # Panics
+    /// If the system has no randomness to give: nothing on such a machine can be trusted.
+    pub fn random() -> Self {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).expect("the system gives randomness");
+        Self(id)
+    }
+}
+
 impl TopicId {
     /// The topic of this name.
     pub fn named(name: &str) -> Self {

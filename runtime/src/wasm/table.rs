@@ -68,6 +68,13 @@ impl Table {
         self.place(handle)?.held.as_ref()
     }
 
+    /// The handle under which something is held for good.
+    pub fn handle_of(&self, wanted: &Held) -> Option<u32> {
+        let at = self.places.iter().position(|place| place.held.as_ref() == Some(wanted))?;
+        let generation = u32::from(self.places[at].generation);
+        Some(u32::try_from(at).ok()? | generation << GENERATION_SHIFT)
+    }
+
     /// Makes a lent address last; one that is held already stays so.
     pub fn keep(&mut self, handle: u32) -> Option<u32> {
         self.place(handle)?.held.as_ref()?;

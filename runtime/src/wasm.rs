@@ -1,0 +1,131 @@
+//! Components: which are accepted, how they become native code, and how a turn is called. The home
+//! of `wasmtime`.
+
+mod bindings;
+mod check;
+pub mod compile;
+mod convert;
+pub mod effects;
+mod instance;
+pub mod table;
+pub mod turn;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+
+pub use check::{ComponentError, World};
+pub use instance::{Failure, Instance, Now};
+
+use crate::store::Cid;
+use turn::Turn;
+
+/// How often a running guest looks whether its time is over.
+pub const TICK: Duration = Duration::from_millis(5);
+/// Native stack that a guest may use, in bytes. A worker's own stack must have this and 256 KiB.
+pub const GUEST_STACK_BYTES: usize = 256 << 10;
+/// Bytes that one call of a guest may have the host copy.
+const COPY_BYTES: usize = 8 << 20;
+
+/// Compiles, loads and links components. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linkers: Arc<[Linker<Turn>; 3]>,
+}
+
+/// A component's native code, linked to its world.
+pub struct Code {
+    /// Its name.
+    pub cid: Cid,
+    /// The world it was written for.
+    pub world: World,
+    engine: wasmtime::Engine,
+    pre: bindings::ProtocolPre<Turn>,
+}
+
+impl Engine {
+    /// An engine with the configuration of every node: see hot-path notes in ARCHITECTURE.md.
+    pub fn new() -> Result<Self, ComponentError> {
+        let mut config = wasmtime::Config::new();
+        config.concurrency_support(false);
+        config.gc_support(false);
+        config.wasm_threads(false);
+        config.shared_memory(false);
+        config.wasm_memory64(false);
+        config.wasm_multi_memory(false);
+        config.wasm_relaxed_simd(false);
+        // The same inputs give the same effects on any machine.
+        config.cranelift_nan_canonicalization(true);
+        config.epoch_interruption(true);
+        config.max_wasm_stack(GUEST_STACK_BYTES);
+        config.generate_address_map(false);
+        // An actor's memory is mapped at its size and no more: neighbours merge into one mapping,
+        // and a Pi's 39 bits of address space hold them all.
+        config.memory_init_cow(false);
+        config.memory_reservation(0);
+        config.memory_guard_size(0);
+        config.memory_reservation_for_growth(0);
+        let engine = wasmtime::Engine::new(&config).map_err(ComponentError::engine)?;
+        let linker = |add: fn(&mut Linker<Turn>) -> wasmtime::Result<()>| {
+            let mut linker = Linker::new(&engine);
+            add(&mut linker).map(|()| linker).map_err(ComponentError::engine)
+        };
+        let linkers = [linker(link_actor)?, linker(link_driver)?, linker(link_protocol)?];
+        Ok(Self { engine, linkers: Arc::new(linkers) })
+    }
+
+    /// Tells engines whose native code can't be shared apart.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Compiles a component's bytes in this process.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
+        World::of(bytes)?;
+        self.engine.precompile_component(bytes).map_err(ComponentError::compile)
+    }
+
+    /// Links native code made by [`Engine::compile`] on this node from the component `bytes`.
+    pub fn load(&self, cid: Cid, bytes: &[u8], native: &Path) -> Result<Code, ComponentError> {
+        let world = World::of(bytes)?;
+        let component = self.map(native)?;
+        let linker = &self.linkers[world as usize];
+        let pre = linker.instantiate_pre(&component).map_err(|error| ComponentError::link(world, &error))?;
+        let pre = bindings::ProtocolPre::new(pre).map_err(|error| ComponentError::link(world, &error))?;
+        Ok(Code { cid, world, engine: self.engine.clone(), pre })
+    }
+
+    // The file comes from this node's own cache, a 0700 directory, and was checked against its sum.
+    #[allow(unsafe_code)]
+    fn map(&self, native: &Path) -> Result<Component, ComponentError> {
+        // SAFETY: made by `precompile_component` on this node; nothing else writes there.
+        unsafe { Component::deserialize_file(&self.engine, native) }.map_err(ComponentError::engine)
+    }
+
+    /// Lets running guests look whether their time is over; called every [`TICK`].
+    pub fn tick(&self) {
+        self.engine.increment_epoch();
+    }
+}
+
+fn link_actor(linker: &mut Linker<Turn>) -> wasmtime::Result<()> {
+    use bindings::edge::actor::{effects, reads};
+    reads::add_to_linker::<_, HasSelf<Turn>>(linker, |turn| turn)?;
+    effects::add_to_linker::<_, HasSelf<Turn>>(linker, |turn| turn)
+}
+
+fn link_driver(linker: &mut Linker<Turn>) -> wasmtime::Result<()> {
+    link_actor(linker)?;
+    bindings::driver::edge::actor::i2c::add_to_linker::<_, HasSelf<Turn>>(linker, |turn| turn)
+}
+
+fn link_protocol(linker: &mut Linker<Turn>) -> wasmtime::Result<()> {
+    link_actor(linker)?;
+    bindings::edge::actor::links::add_to_linker::<_, HasSelf<Turn>>(linker, |turn| turn)
+}

@@ -1,0 +1,78 @@
+//! Where components are compiled: in a child process of low priority with limits on memory and time,
+//! so that no component takes the node down, or holds it up, by being compiled.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+
+use super::{ComponentError, Engine};
+
+/// Address space of the child in bytes: a component of the largest size takes about 1 GB.
+const CHILD_MEMORY_BYTES: u64 = 3 << 30;
+/// Processor seconds of the child.
+const CHILD_SECONDS: u64 = 120;
+
+/// Compiles components.
+#[derive(Clone, Debug)]
+pub enum Compiler {
+    /// In a child process: this program, called with the argument `compile-component`.
+    Child(PathBuf),
+    /// In this process: for tests and the simulator.
+    Here,
+}
+
+impl Compiler {
+    /// Native code for a component. Takes seconds for a large one: not for a worker's thread.
+    pub fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
+        super::World::of(bytes)?;
+        match self {
+            Self::Here => engine.compile(bytes),
+            Self::Child(program) => in_child(program, bytes),
+        }
+    }
+}
+
+fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
+    let failed = |error: std::io::Error| {
+        ComponentError::Compile(format!("its compiler process {} failed: {error}", program.display()))
+    };
+    let mut child = Command::new(program)
+        .arg("compile-component")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut input = child.stdin.take();
+    let wrote = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| input.take().map_or(Ok(()), |mut input| input.write_all(bytes)));
+        let output = child.wait_with_output();
+        (writer.join(), output)
+    });
+    let output = wrote.1.map_err(failed)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = match said.lines().last() {
+        Some(line) if output.status.code().is_some() => line.to_string(),
+        _ => format!("ended by {}: over {CHILD_SECONDS} s or {CHILD_MEMORY_BYTES} bytes", output.status),
+    };
+    Err(ComponentError::Compile(why))
+}
+
+/// The child's part: a component on standard input, native code on standard output.
+pub fn child() -> Result<(), ComponentError> {
+    let system = |error: std::io::Error| ComponentError::Compile(error.to_string());
+    let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    // A stricter limit that is already in force stays.
+    let _ = setrlimit(Resource::As, limit(CHILD_MEMORY_BYTES));
+    let _ = setrlimit(Resource::Cpu, limit(CHILD_SECONDS));
+    nice(10).map_err(|error| system(error.into()))?;
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(system)?;
+    let native = Engine::new()?.compile(&bytes)?;
+    std::io::stdout().write_all(&native).map_err(system)
+}

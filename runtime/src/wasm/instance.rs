@@ -1,0 +1,228 @@
+//! One incarnation of an actor: a component's instance in a store of its own, called turn by turn.
+//!
+//! After a [`Failure`] the instance must be dropped: nothing of it may be used again.
+
+use std::time::Duration;
+
+use wasmtime::{ResourceLimiter, Store, Trap};
+
+use super::bindings::Protocol;
+use super::bindings::edge::actor::types as wit;
+use super::check::one_line;
+use super::effects::Effects;
+use super::turn::{Turn, nanoseconds};
+use super::{COPY_BYTES, Code, TICK, convert};
+use crate::mailbox::Message;
+use crate::reason::Reason;
+
+/// When a turn takes place, and its only source of chance.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Since the node started.
+    pub monotonic: Duration,
+    /// Since 1970, if the node knows.
+    pub wall: Option<Duration>,
+    /// The seed of the first message's turn.
+    pub seed: u64,
+}
+
+/// Why an activation left no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Failure {
+    /// `Trapped` or `OverBudget`.
+    pub reason: Reason,
+    /// For people, one line.
+    pub why: String,
+}
+
+/// A live instance.
+pub struct Instance {
+    store: Store<Turn>,
+    guest: Protocol,
+}
+
+impl Instance {
+    /// Instantiates a component for an actor.
+    pub fn new(code: &Code, turn: Turn) -> Result<Self, Failure> {
+        let mut store = Store::new(&code.engine, turn);
+        store.limiter(|turn| turn);
+        store.set_hostcall_fuel(COPY_BYTES);
+        store.epoch_deadline_trap();
+        let deadline = ticks(store.data().budget.turn);
+        store.set_epoch_deadline(deadline);
+        let guest = match code.pre.instantiate(&mut store) {
+            Ok(guest) => guest,
+            Err(error) => return Err(failure(store.data(), &error)),
+        };
+        Ok(Self { store, guest })
+    }
+
+    /// The first turn of a fresh incarnation.
+    pub fn start(&mut self, now: Now) -> Result<Effects, Failure> {
+        self.begin();
+        let behaviour = self.guest.edge_actor_behaviour();
+        let called = behaviour.call_start(&mut self.store, time(now));
+        self.end(called)
+    }
+
+    /// One turn for each message; on a failure none of them took place.
+    pub fn handle(&mut self, now: Now, messages: &[Message]) -> Result<Effects, Failure> {
+        self.begin();
+        let table = &mut self.store.data_mut().table;
+        let lent: Result<Vec<_>, _> =
+            messages.iter().map(|message| convert::message(message, table)).collect();
+        let Ok(messages) = lent else {
+            let why = "no place left in its table of handles: release what it no longer needs";
+            return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
+        };
+        let behaviour = self.guest.edge_actor_behaviour();
+        let called = behaviour.call_handle(&mut self.store, time(now), &messages);
+        let called = called.map(|outcome| outcome.map_err(|failure| failure.why));
+        self.end(called)
+    }
+
+    /// The volatile state.
+    pub fn save(&mut self) -> Result<Vec<u8>, Failure> {
+        self.begin();
+        self.store.data_mut().open = false;
+        let most = self.store.data().budget.node.save_bytes;
+        let called = self.guest.edge_actor_behaviour().call_save(&mut self.store);
+        let state = self.answer(called)?;
+        if state.len() > most {
+            let why = format!("its saved state has {} bytes, over save-bytes = {most}", state.len());
+            return Err(Failure { reason: Reason::OverBudget, why });
+        }
+        Ok(state)
+    }
+
+    /// Takes up saved state, and what the old instance held, in place of `start`.
+    pub fn restore(
+        &mut self,
+        now: Now,
+        old: &Instance,
+        state: &[u8],
+        writer: &str,
+    ) -> Result<(), Failure> {
+        self.begin();
+        let turn = self.store.data_mut();
+        turn.open = false;
+        turn.take_over(old.store.data());
+        let behaviour = self.guest.edge_actor_behaviour();
+        let called = behaviour.call_restore(&mut self.store, time(now), state, writer);
+        self.answer(called)
+    }
+
+    /// The actor's side of the contract.
+    pub fn turn(&self) -> &Turn {
+        self.store.data()
+    }
+
+    fn begin(&mut self) {
+        let turn = self.store.data_mut();
+        turn.open = true;
+        turn.fault = None;
+        turn.memory_refused = None;
+        let deadline = ticks(turn.budget.turn);
+        self.store.set_epoch_deadline(deadline);
+    }
+
+    fn end(&mut self, called: wasmtime::Result<Result<(), String>>) -> Result<Effects, Failure> {
+        match self.answer(called) {
+            Ok(()) => Ok(self.store.data_mut().finish()),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    fn fail<T>(&mut self, failure: Failure) -> Result<T, Failure> {
+        self.store.data_mut().undo();
+        Err(failure)
+    }
+
+    fn answer<T>(&mut self, called: wasmtime::Result<Result<T, String>>) -> Result<T, Failure> {
+        let trapped = |why| Failure { reason: Reason::Trapped, why };
+        let answer = match called {
+            Ok(answer) => answer.map_err(|why| trapped(why.replace('\n', " "))),
+            Err(error) => Err(failure(self.store.data(), &error)),
+        };
+        match self.store.data_mut().fault.take() {
+            Some(why) => Err(trapped(why)),
+            None => answer,
+        }
+    }
+}
+
+impl ResourceLimiter for Turn {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired <= self.budget.memory {
+            return Ok(true);
+        }
+        self.memory_refused = Some(desired);
+        // A guest that is refused memory would only abort: end it with the reason at hand.
+        wasmtime::bail!("out of its memory budget")
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        8
+    }
+
+    fn instances(&self) -> usize {
+        16
+    }
+}
+
+/// Functions that a guest may call indirectly.
+const TABLE_ELEMENTS: usize = 65_536;
+
+fn ticks(time: Duration) -> u64 {
+    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
+    // The first tick may come at once.
+    u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
+}
+
+fn time(now: Now) -> wit::Now {
+    wit::Now {
+        monotonic: nanoseconds(now.monotonic),
+        wall: now.wall.map(nanoseconds),
+        seed: now.seed,
+    }
+}
+
+fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
+    if let Some(wanted) = turn.memory_refused {
+        let why = format!(
+            "asked for {wanted} bytes of memory, its budget is {}: raise `memory` in its manifest entry",
+            turn.budget.memory
+        );
+        return Failure { reason: Reason::OverBudget, why };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => {
+            let why = format!(
+                "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, or do less per message",
+                turn.budget.turn.as_millis()
+            );
+            Failure { reason: Reason::OverBudget, why }
+        }
+        Some(trap) => Failure { reason: Reason::Trapped, why: format!("trapped: {trap}") },
+        None => Failure { reason: Reason::Trapped, why: one_line(error) },
+    }
+}
