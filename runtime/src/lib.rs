@@ -1,4 +1,5 @@
 //! The host of edge-host: see ARCHITECTURE.md. Imports point down this list, never up.
 
 pub mod address;
+pub mod config;
 pub mod limits;
