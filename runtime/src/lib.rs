@@ -1,5 +1,7 @@
 //! The host of edge-host: see ARCHITECTURE.md. Imports point down this list, never up.
 
+pub mod supervisor;
+
 pub mod address;
 pub mod config;
 pub mod limits;
