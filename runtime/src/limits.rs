@@ -49,6 +49,10 @@ pub struct Limits {
     pub set_aside: usize,
     /// Times that a message may crash its actor before it is set aside.
     pub message_crashes: u32,
+    /// Longest wait before the first restart in a window, in milliseconds; doubled for each more.
+    pub restart_ms: u64,
+    /// Longest wait before any restart, in milliseconds.
+    pub restart_longest_ms: u64,
     /// Incarnations of one component that may fail within `quarantine_ms` on this node before its CID is quarantined.
     pub quarantine_crashes: usize,
     /// The window for `quarantine_crashes`, in milliseconds.
@@ -71,6 +75,19 @@ pub struct Limits {
     pub peer_queue_bytes: usize,
     /// Links between this node and one peer.
     pub links: usize,
+    /// Pins held on this node.
+    pub pins: usize,
+    /// Sensors sampled on this node.
+    pub sensors: usize,
+    /// Edges and expired leases on their way from the device thread. A full queue keeps the latest
+    /// edge of each pin, and counts the others as dropped.
+    pub device_events: usize,
+    /// Edges of one line that the kernel keeps until they are read (its default is 16).
+    pub line_edges: u32,
+    /// Bytes of a recorded trace or a script: it is held in memory.
+    pub trace_bytes: u64,
+    /// Bytes of one bus transfer, written and read together.
+    pub transfer_bytes: usize,
     /// Longest wait for a peer's first answer to anything, in milliseconds.
     pub peer_patience_ms: u64,
     /// A connection without a sign of life for so long is broken, in milliseconds.
@@ -99,6 +116,8 @@ impl Default for Limits {
             log_line_bytes: 1024,
             set_aside: 32,
             message_crashes: 3,
+            restart_ms: 100,
+            restart_longest_ms: 10_000,
             quarantine_crashes: 20,
             quarantine_ms: 60_000,
             actors: 10_000,
@@ -110,6 +129,12 @@ impl Default for Limits {
             in_flight: 4096,
             peer_queue_bytes: 4 << 20,
             links: 16,
+            pins: 64,
+            sensors: 64,
+            device_events: 1024,
+            line_edges: 256,
+            trace_bytes: 4 << 20,
+            transfer_bytes: 4096,
             peer_patience_ms: 5_000,
             idle_ms: 10_000,
         }
