@@ -5,13 +5,25 @@
 //! what armed or opened them. The mailbox also knows whether its actor is scheduled, so that no
 //! wake-up is lost and no actor is in the run queue twice.
 
+mod run_queue;
+mod timers;
+
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{Address, NodeId, TopicId};
+use crate::address::{ActorId, Address, NodeId, TopicId};
 use crate::reason::Reason;
+
+pub use run_queue::RunQueue;
+pub use timers::Timer;
+use timers::Timers;
+
+/// Events of links that may wait in a protocol's mailbox, for each letter that may.
+const LINK_EVENTS_PER_LETTER: usize = 16;
 
 /// An addressed message in flight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,20 +145,13 @@ pub enum LinkEvent {
     },
 }
 
-/// Whether the actor must be put into the run queue by whoever pushed.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// It was idle: schedule it.
-    Schedule,
-    /// It is scheduled or running, and will see what was pushed.
-    Awake,
-}
-
 /// The mailbox of one actor.
 #[derive(Debug)]
 pub struct Mailbox {
+    owner: ActorId,
     capacity: usize,
+    run_queue: Arc<RunQueue>,
+    missed: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -157,14 +162,21 @@ struct State {
     edges: usize,
     lost_edges: Vec<(u64, u64)>,
     reserved: usize,
+    timers: Timers,
     scheduled: bool,
     closed: Option<Reason>,
 }
 
 impl Mailbox {
-    /// An empty mailbox with room for so many letters, and as many notices.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::default() }
+    /// An empty mailbox with room for so many letters, and as many notices. Its owner is put into
+    /// the run queue whenever something comes while it is at rest.
+    pub fn new(owner: ActorId, capacity: usize, run_queue: Arc<RunQueue>) -> Self {
+        Self { owner, capacity, run_queue, missed: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    /// Whose mailbox it is.
+    pub fn owner(&self) -> ActorId {
+        self.owner
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,7 +184,7 @@ impl Mailbox {
     }
 
     /// Gives the actor a letter, or the reason why it can't have it.
-    pub fn post(&self, letter: Letter) -> Result<Wake, Reason> {
+    pub fn post(&self, letter: Letter) -> Result<(), Reason> {
         let mut state = self.state();
         if let Some(reason) = state.closed {
             return Err(reason);
@@ -180,8 +192,8 @@ impl Mailbox {
         if state.letters >= self.capacity {
             return Err(Reason::MailboxFull);
         }
-        state.letters += 1;
-        Ok(state.push(Message::Letter(letter)))
+        self.admit(&mut state, Message::Letter(letter));
+        Ok(())
     }
 
     /// Reserves the place for one notice or answer; false if there is none left.
@@ -199,17 +211,30 @@ impl Mailbox {
     }
 
     /// Puts a notice or answer into its reserved place, which stays taken until the actor has it.
-    pub fn notify(&self, notice: Message) -> Wake {
-        self.state().admit(notice)
+    pub fn notify(&self, notice: Message) {
+        let mut state = self.state();
+        // It moves from its reserved place to the queue, where it is counted again.
+        state.reserved = state.reserved.saturating_sub(1);
+        self.admit(&mut state, notice);
     }
 
     /// Puts in what is bounded elsewhere: a timer, an expiry, a link's event, a `down`.
-    pub fn signal(&self, message: Message) -> Wake {
-        self.state().admit(message)
+    pub fn signal(&self, message: Message) {
+        self.admit(&mut self.state(), message);
+    }
+
+    /// Gives a protocol what came over a link; false if it has too much of that waiting.
+    pub fn link(&self, event: LinkEvent) -> bool {
+        let mut state = self.state();
+        let room = state.queue.len() < self.capacity * LINK_EVENTS_PER_LETTER;
+        if room {
+            self.admit(&mut state, Message::Link(event));
+        }
+        room
     }
 
     /// Puts in an edge; one that finds no room is counted, and told of with the next.
-    pub fn edge(&self, mut edge: Edge) -> Wake {
+    pub fn edge(&self, mut edge: Edge) {
         let mut state = self.state();
         let lost = state.lost_edges.iter().position(|(pin, _)| *pin == edge.pin);
         if state.edges >= self.capacity {
@@ -217,12 +242,12 @@ impl Mailbox {
                 Some(at) => state.lost_edges[at].1 += 1 + edge.dropped,
                 None => state.lost_edges.push((edge.pin, 1 + edge.dropped)),
             }
-            return Wake::Awake;
+            return;
         }
         if let Some(at) = lost {
             edge.dropped += state.lost_edges.swap_remove(at).1;
         }
-        state.admit(Message::Edge(edge))
+        self.admit(&mut state, Message::Edge(edge));
     }
 
     /// Takes up to `most` messages, oldest first.
@@ -251,8 +276,8 @@ impl Mailbox {
     }
 
     /// Marks the actor scheduled without a message, for a command or the first turn.
-    pub fn wake(&self) -> Wake {
-        self.state().schedule()
+    pub fn wake(&self) {
+        self.schedule(&mut self.state());
     }
 
     /// Takes nothing more, and gives back what is there.
@@ -261,7 +286,59 @@ impl Mailbox {
         state.closed = Some(reason);
         state.letters = 0;
         state.edges = 0;
+        state.timers = Timers::default();
         state.queue.drain(..).collect()
+    }
+
+    /// A publication found no room here.
+    pub fn count_missed(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Publications that found no room here.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    fn admit(&self, state: &mut State, message: Message) {
+        if state.closed.is_none() {
+            state.count_in(&message);
+            state.queue.push_back(message);
+            self.schedule(state);
+        }
+    }
+
+    fn schedule(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.scheduled, true) {
+            self.run_queue.push(self.owner);
+        }
+    }
+
+    /// Arms a timer, in place of one with the same key. Gives the number of this arming, for
+    /// [`Mailbox::tick`] after `timer.after`.
+    pub fn arm(&self, key: u64, timer: Timer) -> u64 {
+        self.state().timers.arm(key, timer)
+    }
+
+    /// Disarms a timer.
+    pub fn disarm(&self, key: u64) {
+        self.state().timers.disarm(key);
+    }
+
+    /// The keys of the armed timers, `more` included, are at most `most`.
+    pub fn may_arm(&self, more: impl Iterator<Item = u64>, most: usize) -> bool {
+        self.state().timers.with(more) <= most
+    }
+
+    /// A timer is due: if it still is that arming, its tick is put in, unless one waits already. Gives
+    /// the time to its next tick, if there is one.
+    pub fn tick(&self, key: u64, generation: u64) -> Option<Duration> {
+        let mut state = self.state();
+        let (message, next) = state.timers.tick(key, generation)?;
+        if let Some(message) = message {
+            self.admit(&mut state, message);
+        }
+        next
     }
 
     /// Messages waiting.
@@ -276,32 +353,12 @@ impl Mailbox {
 }
 
 impl State {
-    fn push(&mut self, message: Message) -> Wake {
-        self.queue.push_back(message);
-        self.schedule()
-    }
-
-    fn admit(&mut self, message: Message) -> Wake {
-        if self.closed.is_some() {
-            return Wake::Awake;
-        }
-        self.count_in(&message);
-        // A notice moves from its reserved place to the queue; `count_in` has taken it again.
-        if matches!(message, Message::Answer { .. } | Message::Undelivered { .. }) {
-            self.reserved = self.reserved.saturating_sub(1);
-        }
-        self.push(message)
-    }
-
-    fn schedule(&mut self) -> Wake {
-        if std::mem::replace(&mut self.scheduled, true) { Wake::Awake } else { Wake::Schedule }
-    }
-
     fn count_in(&mut self, message: &Message) {
         match message {
             Message::Letter(_) => self.letters += 1,
             Message::Answer { .. } | Message::Undelivered { .. } => self.reserved += 1,
             Message::Edge(_) => self.edges += 1,
+            Message::Timer { key, .. } => self.timers.waits(*key, true),
             _ => {}
         }
     }
@@ -313,6 +370,7 @@ impl State {
                 self.reserved = self.reserved.saturating_sub(1);
             }
             Message::Edge(_) => self.edges = self.edges.saturating_sub(1),
+            Message::Timer { key, .. } => self.timers.waits(*key, false),
             _ => {}
         }
     }
@@ -322,38 +380,42 @@ impl State {
 mod tests {
     use super::*;
 
+    fn mailbox(capacity: usize) -> Mailbox {
+        Mailbox::new(ActorId([1; 16]), capacity, Arc::default())
+    }
+
     fn letter(body: &[u8]) -> Letter {
         Letter { body: body.to_vec(), carried: Vec::new(), reply: None }
     }
 
     #[test]
     fn a_full_mailbox_refuses_letters_but_takes_notices() {
-        let mailbox = Mailbox::new(2);
-        assert_eq!(mailbox.post(letter(b"1")), Ok(Wake::Schedule));
-        assert_eq!(mailbox.post(letter(b"2")), Ok(Wake::Awake));
+        let mailbox = mailbox(2);
+        assert_eq!(mailbox.post(letter(b"1")), Ok(()));
+        assert_eq!(mailbox.post(letter(b"2")), Ok(()));
         assert_eq!(mailbox.post(letter(b"3")), Err(Reason::MailboxFull));
         assert!(mailbox.reserve());
-        let _ = mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
+        mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
         assert_eq!(mailbox.take(10).len(), 3);
         assert!(mailbox.post(letter(b"4")).is_ok());
     }
 
     #[test]
     fn a_notice_holds_its_place_until_it_is_taken() {
-        let mailbox = Mailbox::new(1);
+        let mailbox = mailbox(1);
         assert!(mailbox.reserve());
         assert!(!mailbox.reserve());
-        let _ = mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
+        mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
         assert!(!mailbox.reserve());
-        let _ = mailbox.take(1);
+        mailbox.take(1);
         assert!(mailbox.reserve());
     }
 
     #[test]
     fn messages_put_back_come_first_again() {
-        let mailbox = Mailbox::new(4);
+        let mailbox = mailbox(4);
         for body in [b"1", b"2", b"3"] {
-            let _ = mailbox.post(letter(body));
+            mailbox.post(letter(body)).unwrap();
         }
         let taken = mailbox.take(2);
         mailbox.put_back(taken);
@@ -363,22 +425,38 @@ mod tests {
 
     #[test]
     fn edges_without_room_are_told_of_with_the_next() {
-        let mailbox = Mailbox::new(1);
+        let mailbox = mailbox(1);
         let edge = |sequence| Edge { pin: 7, level: true, at: 0, sequence, dropped: 0 };
         for sequence in 0..3 {
-            let _ = mailbox.edge(edge(sequence));
+            mailbox.edge(edge(sequence));
         }
-        let _ = mailbox.take(1);
-        let _ = mailbox.edge(edge(3));
+        mailbox.take(1);
+        mailbox.edge(edge(3));
         assert_eq!(mailbox.take(1), [Message::Edge(Edge { dropped: 2, ..edge(3) })]);
     }
 
     #[test]
     fn a_closed_mailbox_gives_back_its_letters_and_says_why() {
-        let mailbox = Mailbox::new(4);
-        let _ = mailbox.post(letter(b"1"));
+        let mailbox = mailbox(4);
+        mailbox.post(letter(b"1")).unwrap();
         assert_eq!(mailbox.close(Reason::Trapped).len(), 1);
         assert_eq!(mailbox.post(letter(b"2")), Err(Reason::Trapped));
+    }
+
+    #[test]
+    fn an_actor_is_in_the_run_queue_once() {
+        let queue = Arc::new(RunQueue::default());
+        let mailbox = Mailbox::new(ActorId([1; 16]), 4, queue.clone());
+        mailbox.post(letter(b"1")).unwrap();
+        mailbox.wake();
+        assert_eq!(queue.len(), 1);
+        assert_eq!(queue.pop(), Some(ActorId([1; 16])));
+        mailbox.post(letter(b"2")).unwrap();
+        assert_eq!(queue.len(), 0);
+        mailbox.take(2);
+        assert!(!mailbox.rest());
+        mailbox.post(letter(b"3")).unwrap();
+        assert_eq!(queue.len(), 1);
     }
 
     fn body(message: Message) -> Vec<u8> {

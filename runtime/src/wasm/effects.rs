@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::address::{ActorId, Address, NodeId, TopicId};
+use crate::mailbox::Timer;
 
 /// The effects of one activation, in the order asked for where order matters.
 #[derive(Debug, Default)]
@@ -68,17 +69,6 @@ impl Outgoing {
     pub fn reserved(&self) -> bool {
         !matches!(self, Self::Publish { .. })
     }
-}
-
-/// An armed timer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Timer {
-    /// What comes back.
-    pub body: Vec<u8>,
-    /// Nanoseconds to the first tick.
-    pub after: u64,
-    /// Nanoseconds between ticks; 0 for one tick only.
-    pub every: u64,
 }
 
 /// What concerns other actors' lives.

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use super::bindings::edge::actor::types::{Class, Granted, Handle, Reading, Refusal};
 use super::bindings::edge::actor::{effects, links, reads, types};
-use super::effects::{Effects, Family, LinkEffect, Outgoing, Timer};
+use super::effects::{Effects, Family, LinkEffect, Outgoing};
 use super::table::{Held, Table};
 use crate::address::{ActorId, Address, NodeId, TopicId};
 use crate::limits::Limits;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Timer};
+
+/// What a frame adds to a link's body, at most.
+const LINK_FRAME_BYTES: usize = 16;
 
 /// What a turn may read of the world outside its instance.
 pub trait Reads: Send + Sync {
@@ -36,8 +39,8 @@ pub trait Reads: Send + Sync {
     /// A transfer with one device on a bus.
     fn transfer(&self, bus: u64, write: &[u8], read: usize) -> Result<Vec<u8>, BusError>;
 
-    /// Whether a link's queue takes so many more bytes.
-    fn writable(&self, link: u32, bytes: usize) -> bool;
+    /// Bytes that a link of an actor takes now in one class.
+    fn room(&self, actor: ActorId, link: u32, class: u8) -> usize;
 }
 
 /// Why a bus transfer failed: embedded-hal's words.
@@ -79,6 +82,8 @@ pub struct Turn {
     pub(super) effects: Effects,
     pub(super) stored: u64,
     pub(super) reserved: usize,
+    /// Bytes transmitted in this activation, by link and class.
+    queued: BTreeMap<(u32, u8), usize>,
     pub(super) budget: Budget,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) reads: Arc<dyn Reads>,
@@ -112,6 +117,7 @@ impl Turn {
             effects: Effects::default(),
             stored,
             reserved: 0,
+            queued: BTreeMap::new(),
             budget,
             mailbox,
             reads,
@@ -135,6 +141,7 @@ impl Turn {
         effects.dead = self.table.end_turn();
         effects.stored = self.stored;
         self.reserved = 0;
+        self.queued.clear();
         effects
     }
 
@@ -359,6 +366,12 @@ impl effects::Host for Turn {
         if body.len() > self.budget.node.letter_bytes {
             return Err(Refusal::OverLimit);
         }
+        let armed = self.effects.timers.iter().filter(|(_, timer)| timer.is_some());
+        let more = armed.map(|(key, _)| *key).chain([key]);
+        if !self.mailbox.may_arm(more, self.budget.node.timers) {
+            return Err(Refusal::OverLimit);
+        }
+        let (after, every) = (Duration::from_nanos(after), Duration::from_nanos(every));
         self.effects.timers.push((key, Some(Timer { body, after, every })));
         Ok(())
     }
@@ -448,12 +461,15 @@ impl links::Host for Turn {
 
     fn transmit(&mut self, link: u32, class: Class, body: Vec<u8>) -> Result<(), Refusal> {
         self.count()?;
-        let queued: usize = self.effects.links.iter().map(|effect| effect.bytes_for(link)).sum();
-        let bytes = body.len();
-        if bytes > self.budget.node.letter_bytes || !self.reads.writable(link, queued + bytes) {
+        let class = class as u8;
+        let queued = self.queued.entry((link, class)).or_default();
+        let bytes = *queued + body.len() + LINK_FRAME_BYTES;
+        let room = self.reads.room(self.me.id, link, class);
+        if body.len() > self.budget.node.letter_bytes || bytes > room {
             return Err(Refusal::OverLimit);
         }
-        self.effects.links.push(LinkEffect::Transmit { link, class: class as u8, body });
+        *queued = bytes;
+        self.effects.links.push(LinkEffect::Transmit { link, class, body });
         Ok(())
     }
 
@@ -494,15 +510,6 @@ impl super::bindings::driver::edge::actor::i2c::Host for Turn {
 impl Turn {
     fn granted(&self, handle: Handle) -> bool {
         self.own == Some(handle) || self.grants.values().any(|granted| *granted == handle)
-    }
-}
-
-impl LinkEffect {
-    fn bytes_for(&self, wanted: u32) -> usize {
-        match self {
-            Self::Transmit { link, body, .. } if *link == wanted => body.len(),
-            _ => 0,
-        }
     }
 }
 

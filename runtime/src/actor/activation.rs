@@ -1,0 +1,365 @@
+//! One activation: commands, then a start or a batch of turns; and what follows from a failure.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Actor, Body, Command, Phase, Scheduler, SetAside, lock};
+use crate::address::Address;
+use crate::device::PinId;
+use crate::mailbox::Message;
+use crate::reason::Reason;
+use crate::router::Due;
+use crate::store::state::Commit;
+use crate::supervisor::{self, Decision, Exit, Stop, Verdict};
+use crate::wasm::effects::Effects;
+use crate::wasm::turn::Turn;
+use crate::wasm::{Code, Failure, Instance};
+
+/// The kind of the store's records for letters set aside; their name is the actor's id and a number.
+pub(crate) const SET_ASIDE: &str = "set-aside";
+
+impl Scheduler {
+    pub(super) fn activate(&self, actor: &Arc<Actor>) {
+        let mut body = lock(&actor.body);
+        match body.phase {
+            Phase::Gone | Phase::Committing => return,
+            Phase::BackingOff(_) | Phase::Ready => {}
+        }
+        let commands = std::mem::take(&mut *lock(&actor.commands));
+        for command in commands {
+            self.obey(actor, &mut body, command);
+        }
+        match body.phase {
+            Phase::Gone | Phase::Committing => return,
+            Phase::BackingOff(until) if self.clock.now() < until => {
+                return self.back_off(actor, &mut body, until);
+            }
+            Phase::BackingOff(_) => body.phase = Phase::Ready,
+            Phase::Ready => {}
+        }
+        if body.instance.is_none() {
+            self.begin(actor, &mut body);
+        } else {
+            self.take_turns(actor, &mut body);
+        }
+    }
+
+    /// Ends an activation: back into the run queue if there is more to do.
+    pub(super) fn rest(&self, actor: &Actor) {
+        if actor.mailbox.rest() {
+            self.enqueue(actor);
+        } else if !lock(&actor.commands).is_empty() {
+            actor.mailbox.wake();
+        }
+    }
+
+    fn begin(&self, actor: &Arc<Actor>, body: &mut Body) {
+        let now = self.now();
+        let begun = self.instance(actor, body, &body.code.clone()).and_then(|mut instance| {
+            let effects = instance.start(now)?;
+            Ok((instance, effects))
+        });
+        actor.note(|status| status.incarnations += 1);
+        match begun {
+            Ok((instance, effects)) => {
+                body.instance = Some(instance);
+                actor.note(|status| status.state = "ready".into());
+                self.commit(actor, body, effects, Vec::new());
+            }
+            Err(failure) => self.failed(actor, body, &failure, Vec::new()),
+        }
+    }
+
+    fn take_turns(&self, actor: &Arc<Actor>, body: &mut Body) {
+        let most = if body.single > 0 { 1 } else { self.limits.batch };
+        let messages = actor.mailbox.take(most);
+        let Some(instance) = body.instance.as_mut().filter(|_| !messages.is_empty()) else {
+            return self.rest(actor);
+        };
+        match instance.handle(self.now(), &messages) {
+            Ok(effects) => {
+                body.single = body.single.saturating_sub(1);
+                body.crashes = 0;
+                self.commit(actor, body, effects, messages);
+            }
+            Err(failure) => self.failed(actor, body, &failure, messages),
+        }
+    }
+
+    fn instance(
+        &self,
+        actor: &Actor,
+        body: &mut Body,
+        code: &Arc<Code>,
+    ) -> Result<Instance, Failure> {
+        let stored = match body.stored {
+            Some(stored) => stored,
+            None => self.count_stored(actor)?,
+        };
+        body.stored = Some(stored);
+        let turn = Turn::new(
+            Address::new(actor.id, self.router.me()),
+            actor.spec.grants.clone(),
+            stored,
+            actor.spec.budget.clone(),
+            actor.mailbox.clone(),
+            self.reads.clone(),
+        );
+        Instance::new(code, turn)
+    }
+
+    fn count_stored(&self, actor: &Actor) -> Result<u64, Failure> {
+        let mut stored = 0;
+        let counted = self.state.values(actor.id, b"", b"", |key, value| {
+            stored += (key.len() + value.len()) as u64;
+            true
+        });
+        let failure = |error| Failure { reason: Reason::Trapped, why: format!("{error}") };
+        counted.map(|()| stored).map_err(failure)
+    }
+
+    /// An activation left no effect: its messages wait again, and the supervisor decides.
+    pub(super) fn failed(
+        &self,
+        actor: &Arc<Actor>,
+        body: &mut Body,
+        failure: &Failure,
+        messages: Vec<Message>,
+    ) {
+        body.instance = None;
+        actor.pins().for_each(|pin| self.make_safe(actor, pin));
+        self.stop_children(actor.id);
+        if messages.len() > 1 {
+            // Which of them it was shows when each is given alone; that is no failure yet.
+            body.single = messages.len();
+            actor.mailbox.put_back(messages);
+            return self.enqueue(actor);
+        }
+        actor.journal.write(format!("{}: {}", failure.reason, failure.why));
+        actor.note(|status| status.last_failure = Some(failure.why.clone()));
+        if let Some(message) = messages.into_iter().next() {
+            self.blame(actor, body, message, failure);
+        }
+        self.count_crash(actor, body);
+        let jitter = self.now().seed.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
+        let now = self.clock.now();
+        let restart = &actor.spec.restart;
+        let history = &body.history;
+        match supervisor::decide(restart, history, Exit::Failed, now, jitter, &self.limits) {
+            _ if self.quarantined(&body.code.cid) => {
+                let why = format!(
+                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, then start it again",
+                    body.code.cid,
+                    self.limits.quarantine_crashes,
+                    self.limits.quarantine_ms / 1000
+                );
+                self.end(actor, body, failure.reason, &why);
+            }
+            Decision::RestartAfter(wait) => {
+                body.history.note(now, restart);
+                actor.note(|status| status.state = "backing-off".into());
+                self.back_off(actor, body, now + wait);
+            }
+            Decision::Stop(why) => self.end(actor, body, failure.reason, &why.to_string()),
+        }
+    }
+
+    /// Drives a pin to its safe level; the device tries again by itself if the line fails.
+    pub(super) fn make_safe(&self, actor: &Actor, pin: u64) {
+        if let Err(error) = self.devices.safe(PinId(pin)) {
+            actor.journal.write(error.to_string());
+        }
+    }
+
+    pub(super) fn back_off(&self, actor: &Actor, body: &mut Body, until: std::time::Duration) {
+        body.phase = Phase::BackingOff(until);
+        actor.backing_off.store(true, Ordering::Release);
+        self.clock.arm(until.saturating_sub(self.clock.now()), Due::Restart(actor.id));
+        // A command that came before the flag was up found the actor scheduled, and waits.
+        if !lock(&actor.commands).is_empty() {
+            self.nudge(actor);
+        }
+    }
+
+    fn blame(&self, actor: &Actor, body: &mut Body, message: Message, failure: &Failure) {
+        body.crashes += 1;
+        match supervisor::message_verdict(body.crashes, &self.limits) {
+            Verdict::Retry => {
+                body.single = body.single.max(1);
+                actor.mailbox.put_back(vec![message]);
+            }
+            Verdict::SetAside => {
+                body.crashes = 0;
+                body.single = body.single.saturating_sub(1);
+                self.set_aside(actor, message, failure);
+            }
+        }
+    }
+
+    fn set_aside(&self, actor: &Actor, message: Message, failure: &Failure) {
+        let reply = match &message {
+            Message::Letter(letter) => letter.reply.clone(),
+            _ => None,
+        };
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        let record = SetAside { message, why: failure.why.clone(), at };
+        match self.keep_aside(actor, &record) {
+            Ok(number) => actor.journal.write(format!(
+                "message {number} crashed it {} times and is set aside: see `edge-host ls aside`",
+                self.limits.message_crashes
+            )),
+            Err(why) => actor.journal.write(format!("a message can't be set aside and is lost: {why}")),
+        }
+        if let Some(reply) = reply {
+            self.router.unanswered(&reply, failure.reason);
+        }
+    }
+
+    fn keep_aside(&self, actor: &Actor, record: &SetAside) -> Result<u64, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let aside = self.aside(actor)?;
+        let number = aside.last().map_or(0, |(number, _)| number + 1);
+        let mut commit = Commit::default();
+        if aside.len() >= self.limits.set_aside
+            && let Some((oldest, _)) = aside.first()
+        {
+            actor.journal.write(format!("message {oldest}, set aside, is let go to make room"));
+            commit.record(SET_ASIDE, &aside_name(actor, *oldest), None);
+        }
+        let bytes = serde_ipld_dagcbor::to_vec(record).map_err(|error| text(&error))?;
+        commit.record(SET_ASIDE, &aside_name(actor, number), Some(bytes));
+        self.state.commit(commit).map_err(|error| text(&error))?;
+        let kept = aside.len().min(self.limits.set_aside.saturating_sub(1)) + 1;
+        actor.note(|status| status.set_aside = kept);
+        Ok(number)
+    }
+
+    /// Messages set aside for an actor, by number.
+    pub fn aside(&self, actor: &Actor) -> Result<Vec<(u64, SetAside)>, String> {
+        let records = self.state.records(SET_ASIDE).map_err(|error| error.to_string())?;
+        let own = records.into_iter().filter_map(|(name, value)| {
+            let number = name.strip_prefix(&actor.id.0)?.try_into().ok()?;
+            let record = serde_ipld_dagcbor::from_slice(&value).ok()?;
+            Some((u64::from_be_bytes(number), record))
+        });
+        Ok(own.collect())
+    }
+
+    /// Gives a message that was set aside to its actor again.
+    pub fn send_again(&self, actor: &Actor, number: u64) -> Result<(), String> {
+        let aside = self.aside(actor)?;
+        let found = aside.iter().find(|(other, _)| *other == number);
+        let (_, record) = found.ok_or("no such message: see `edge-host ls aside`")?;
+        match record.message.clone() {
+            Message::Letter(letter) => {
+                actor.mailbox.post(letter).map_err(|reason| reason.to_string())?;
+            }
+            message => actor.mailbox.signal(message),
+        }
+        let mut commit = Commit::default();
+        commit.record(SET_ASIDE, &aside_name(actor, number), None);
+        actor.note(|status| status.set_aside = aside.len() - 1);
+        self.state.commit(commit).map_err(|error| error.to_string())
+    }
+
+    fn count_crash(&self, actor: &Actor, body: &Body) {
+        let mut crashes = lock(&self.crashes);
+        let now = self.clock.now();
+        crashes.entry(body.code.cid).or_default().note(now, &self.limits);
+        drop(crashes);
+        tracing::info!(actor = actor.spec.name, "an incarnation failed");
+    }
+
+    fn obey(&self, actor: &Arc<Actor>, body: &mut Body, command: Command) {
+        match command {
+            Command::Stop { done } => {
+                self.end(actor, body, Reason::Stopped, &Stop::Asked.to_string());
+                // Whoever asked may have gone away.
+                done.map(|done| done.send(()));
+            }
+            Command::Swap { code, done } => {
+                let swapped = self.put_code(actor, body, code);
+                // As above.
+                let _ = done.send(swapped);
+            }
+        }
+    }
+
+    fn put_code(&self, actor: &Arc<Actor>, body: &mut Body, code: Arc<Code>) -> Result<(), String> {
+        if body.phase == Phase::Gone {
+            return Err("it has stopped".into());
+        }
+        if code.world != body.code.world {
+            let (new, old) = (code.world.name(), body.code.world.name());
+            return Err(format!("the new code is for the {new} world, the actor lives in {old}"));
+        }
+        if let Some(mut old) = body.instance.take() {
+            let writer = body.code.cid.to_string();
+            let renewed = old.save().map_err(|failure| format!("it can't be saved: {failure}"));
+            let renewed = renewed.and_then(|state| {
+                let instance = self.instance(actor, body, &code);
+                let mut new = instance.map_err(|failure| failure.why)?;
+                new.restore(self.now(), &old, &state, &writer).map_err(|failure| failure.why)?;
+                Ok(new)
+            });
+            match renewed {
+                Ok(new) => body.instance = Some(new),
+                Err(why) => {
+                    actor.journal.write(format!("not swapped for {}: {why}", code.cid));
+                    body.instance = Some(old);
+                    return Err(format!("the old code goes on: {why}"));
+                }
+            }
+            actor.pins().for_each(|pin| self.make_safe(actor, pin));
+            actor.note(|status| status.incarnations += 1);
+        }
+        actor.journal.write(format!("swapped: {} gives way to {}", body.code.cid, code.cid));
+        actor.note(|status| status.component = code.cid.to_string());
+        body.code = code;
+        Ok(())
+    }
+
+    /// The end of an actor's life.
+    pub(super) fn end(&self, actor: &Arc<Actor>, body: &mut Body, reason: Reason, why: &str) {
+        if body.phase == Phase::Gone {
+            return;
+        }
+        body.phase = Phase::Gone;
+        body.instance = None;
+        for pin in actor.pins() {
+            if let Err(error) = self.devices.unclaim(PinId(pin)) {
+                actor.journal.write(error.to_string());
+            }
+        }
+        let waiting = actor.mailbox.close(reason);
+        actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
+        actor.note(|status| {
+            status.state = "stopped".into();
+            status.reason = Some(reason);
+        });
+        for message in waiting {
+            if let Message::Letter(letter) = message
+                && let Some(reply) = letter.reply
+            {
+                self.router.unanswered(&reply, reason);
+            }
+        }
+        self.stop_children(actor.id);
+        self.forget(actor);
+        self.router.remove(actor.id, reason);
+        if let Some(parent) = &actor.spec.parent {
+            parent.mailbox.signal(Message::Down { token: parent.token, reason });
+        }
+    }
+
+    pub(super) fn undo(&self, actor: &Actor, effects: &Effects) {
+        let reserved = effects.letters.iter().filter(|letter| letter.reserved()).count();
+        actor.mailbox.unreserve(reserved);
+    }
+}
+
+fn aside_name(actor: &Actor, number: u64) -> Vec<u8> {
+    [&actor.id.0[..], &number.to_be_bytes()].concat()
+}

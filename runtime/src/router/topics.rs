@@ -1,0 +1,87 @@
+//! Who on this node gets what is published on a topic.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Router;
+use crate::address::{ActorId, TopicId};
+use crate::mailbox::{Letter, LinkEvent, Mailbox};
+
+/// Subscribers of topics, and the protocols that carry publications to other nodes.
+#[derive(Default)]
+pub(super) struct Topics {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    subscribers: BTreeMap<TopicId, Vec<Arc<Mailbox>>>,
+    protocols: Vec<Arc<Mailbox>>,
+}
+
+impl Topics {
+    pub(super) fn forget(&self, actor: ActorId) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.protocols.retain(|mailbox| mailbox.owner() != actor);
+        state.subscribers.retain(|_, mailboxes| {
+            mailboxes.retain(|mailbox| mailbox.owner() != actor);
+            !mailboxes.is_empty()
+        });
+    }
+
+    fn subscribers(&self, topic: TopicId) -> Vec<Arc<Mailbox>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.subscribers.get(&topic).cloned().unwrap_or_default()
+    }
+
+    fn protocols(&self) -> Vec<Arc<Mailbox>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).protocols.clone()
+    }
+}
+
+impl Router {
+    /// An actor wants what is published on a topic.
+    pub fn subscribe(&self, topic: TopicId, mailbox: Arc<Mailbox>) {
+        let mut state = self.topics.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mailboxes = state.subscribers.entry(topic).or_default();
+        if mailboxes.iter().all(|known| known.owner() != mailbox.owner()) {
+            mailboxes.push(mailbox);
+        }
+    }
+
+    /// A protocol carries publications to other nodes.
+    pub fn carry_topics(&self, protocol: Arc<Mailbox>) {
+        let mut state = self.topics.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.protocols.push(protocol);
+    }
+
+    /// A publication of an actor here: to all other subscribers here, and to the protocols.
+    pub fn publish(&self, from: ActorId, topic: TopicId, body: Vec<u8>) {
+        self.deliver_but(Some(from), topic, &body);
+        for protocol in self.topics.protocols() {
+            let event = LinkEvent::Published { topic, body: body.clone() };
+            if !protocol.link(event) {
+                protocol.count_missed();
+                tracing::warn!("a publication on {topic} is not carried on: the protocol's mailbox is full");
+            }
+        }
+    }
+
+    /// A publication that a protocol brought: to all subscribers here.
+    pub fn deliver(&self, topic: TopicId, body: &[u8]) {
+        self.deliver_but(None, topic, body);
+    }
+
+    fn deliver_but(&self, from: Option<ActorId>, topic: TopicId, body: &[u8]) {
+        for mailbox in self.topics.subscribers(topic) {
+            if Some(mailbox.owner()) == from {
+                continue;
+            }
+            let letter = Letter { body: body.to_vec(), carried: Vec::new(), reply: None };
+            if let Err(reason) = mailbox.post(letter) {
+                mailbox.count_missed();
+                tracing::warn!("a publication on {topic} missed {}: {reason}", mailbox.owner());
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Who is told when an actor is gone for good, on this node and on others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+
+use super::Router;
+use crate::address::{ActorId, Address, NodeId};
+use crate::mailbox::{Mailbox, Message};
+use crate::reason::Reason;
+
+#[derive(Default)]
+pub(super) struct Watches {
+    /// By the actor that is watched here.
+    here: DashMap<ActorId, Vec<Watcher>>,
+    /// By the number given to the other node.
+    elsewhere: DashMap<u64, Remote>,
+    next: AtomicU64,
+}
+
+enum Watcher {
+    Actor { mailbox: Arc<Mailbox>, token: u64 },
+    Node { node: NodeId, number: u64 },
+}
+
+struct Remote {
+    node: NodeId,
+    mailbox: Arc<Mailbox>,
+    token: u64,
+}
+
+impl Router {
+    /// Tells a watcher with a `down` when the actor is gone; at once if it is.
+    pub fn monitor(&self, watcher: &Arc<Mailbox>, whom: &Address, token: u64) {
+        let (mailbox, id) = (watcher.clone(), whom.id);
+        match self.elsewhere(whom) {
+            Some(node) if !self.mailboxes.contains_key(&id) => {
+                let number = self.watches.next.fetch_add(1, Ordering::Relaxed);
+                self.watches.elsewhere.insert(number, Remote { node, mailbox, token });
+                let sent = self.net.get().is_some_and(|net| net.monitor(node, id, number).is_ok());
+                if !sent {
+                    self.down(number, Reason::Unreachable);
+                }
+            }
+            _ => self.watch(id, Watcher::Actor { mailbox, token }),
+        }
+    }
+
+    /// Another node watches an actor here.
+    pub fn monitor_for(&self, node: NodeId, whom: ActorId, number: u64) {
+        self.watch(whom, Watcher::Node { node, number });
+    }
+
+    /// Another node says that an actor watched from here is gone.
+    pub fn down(&self, number: u64, reason: Reason) {
+        if let Some((_, Remote { mailbox, token, .. })) = self.watches.elsewhere.remove(&number) {
+            mailbox.signal(Message::Down { token, reason });
+        }
+    }
+
+    /// A node can't be reached: as far as anyone here can tell, its actors are down.
+    pub fn node_down(&self, lost: NodeId) {
+        let numbers: Vec<u64> = self
+            .watches
+            .elsewhere
+            .iter()
+            .filter(|entry| entry.value().node == lost)
+            .map(|entry| *entry.key())
+            .collect();
+        for number in numbers {
+            self.down(number, Reason::Unreachable);
+        }
+        self.watches.here.retain(|_, watchers| {
+            watchers.retain(|watcher| !matches!(watcher, Watcher::Node { node, .. } if *node == lost));
+            !watchers.is_empty()
+        });
+    }
+
+    fn watch(&self, whom: ActorId, watcher: Watcher) {
+        self.watches.here.entry(whom).or_default().push(watcher);
+        // Looked at after the watcher is in place: an actor that goes meanwhile is seen once.
+        if !self.mailboxes.contains_key(&whom) {
+            let reason = self.gone.get(&whom).map_or(Reason::NoActor, |reason| *reason);
+            self.tell_watchers(whom, reason);
+        }
+    }
+
+    pub(super) fn tell_watchers(&self, whom: ActorId, reason: Reason) {
+        let Some((_, watchers)) = self.watches.here.remove(&whom) else { return };
+        for watcher in watchers {
+            match watcher {
+                Watcher::Actor { mailbox, token } => {
+                    mailbox.signal(Message::Down { token, reason });
+                }
+                Watcher::Node { node, number } => {
+                    if let Some(net) = self.net.get() {
+                        // Without a connection that node knows already that it can't tell.
+                        let _ = net.down(node, number, reason);
+                    }
+                }
+            }
+        }
+    }
+}
