@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Actor, Body, Command, Phase, Scheduler, SetAside, lock};
+use super::{Actor, Body, Command, Phase, Scheduler, SetAside, Spec, lock};
 use crate::address::Address;
-use crate::device::PinId;
+use crate::device::{BusId, PinId, SensorId};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 use crate::router::Due;
 use crate::store::state::Commit;
 use crate::supervisor::{self, Decision, Exit, Stop, Verdict};
 use crate::wasm::effects::Effects;
+use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance};
 
@@ -162,6 +163,23 @@ impl Scheduler {
                 self.back_off(actor, body, now + wait);
             }
             Decision::Stop(why) => self.end(actor, body, failure.reason, &why.to_string()),
+        }
+    }
+
+    /// Lets go of an actor's devices; pins are driven to their safe level first.
+    pub fn release_devices(&self, spec: &Spec) {
+        let children = spec.children.values().map(|child| &*child.spec);
+        for (name, held) in children.chain([spec]).flat_map(|spec| &spec.grants) {
+            match held {
+                Held::Pin(pin) => {
+                    if let Err(error) = self.devices.unclaim(PinId(*pin)) {
+                        tracing::error!("grant {name} of {}: {error}", spec.name);
+                    }
+                }
+                Held::Sensor(sensor) => self.devices.drop_sensor(SensorId(*sensor)),
+                Held::Bus(bus) => self.devices.release_bus(BusId(*bus)),
+                _ => {}
+            }
         }
     }
 
@@ -328,11 +346,7 @@ impl Scheduler {
         }
         body.phase = Phase::Gone;
         body.instance = None;
-        for pin in actor.pins() {
-            if let Err(error) = self.devices.unclaim(PinId(pin)) {
-                actor.journal.write(error.to_string());
-            }
-        }
+        self.release_devices(&actor.spec);
         let waiting = actor.mailbox.close(reason);
         actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
         actor.note(|status| {

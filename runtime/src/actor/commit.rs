@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::mailbox::{Letter, Message};
+use crate::reason::Reason;
 use crate::router::Due;
 use crate::store::state::Commit;
 use crate::device::PinId;

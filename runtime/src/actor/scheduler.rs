@@ -41,7 +41,7 @@ pub struct Parts {
     /// Durable state.
     pub state: State,
     /// Pins and sensors.
-    pub devices: Devices,
+    pub devices: Arc<Devices>,
     /// What turns may read.
     pub reads: Arc<dyn Reads>,
     /// Time, and what falls due.
@@ -57,7 +57,7 @@ pub struct Scheduler {
     pub(super) engine: Engine,
     pub(super) router: Arc<Router>,
     pub(super) state: State,
-    pub(super) devices: Devices,
+    pub(super) devices: Arc<Devices>,
     pub(super) reads: Arc<dyn Reads>,
     pub(super) clock: Clock<Due>,
     pub(super) limits: Arc<Limits>,

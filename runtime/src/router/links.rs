@@ -79,7 +79,8 @@ impl Router {
         state.protocols.retain(|_, mailbox| mailbox.owner() != protocol);
         let own = state.links.iter().filter(|(_, link)| link.mailbox.owner() == protocol);
         let closed: Vec<u32> = own.map(|(number, _)| *number).collect();
-        for link in closed.into_iter().filter_map(|number| state.links.remove(&number)) {
+        for number in closed {
+            let Some(link) = state.links.remove(&number) else { continue };
             state.numbers.remove(&(link.node, link.name.clone()));
             self.close_link(&link, Reason::Stopped);
         }

@@ -10,6 +10,7 @@ use super::bindings::edge::actor::{effects, links, reads, types};
 use super::effects::{Effects, Family, LinkEffect, Outgoing};
 use super::table::{Held, Table};
 use crate::address::{ActorId, Address, NodeId, TopicId};
+use crate::device::BusError;
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Timer};
 
@@ -41,23 +42,6 @@ pub trait Reads: Send + Sync {
 
     /// Bytes that a link of an actor takes now in one class.
     fn room(&self, actor: ActorId, link: u32, class: u8) -> usize;
-}
-
-/// Why a bus transfer failed: embedded-hal's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BusError {
-    /// Not a granted device.
-    Denied,
-    /// No device acknowledged.
-    NoAcknowledge,
-    /// Lost arbitration.
-    ArbitrationLoss,
-    /// The bus is stuck, or the driver gave an error.
-    Bus,
-    /// Not in time.
-    Timeout,
-    /// Too many bytes.
-    Overrun,
 }
 
 /// The sizes that hold for one actor.

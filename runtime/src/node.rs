@@ -1,0 +1,319 @@
+//! A node: wires the parts, and is all of them for as long as it runs.
+
+pub mod admin;
+mod deploy;
+mod events;
+mod grants;
+pub mod plan;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::{Parts, Scheduler};
+use crate::address::{ActorId, NodeId};
+use crate::clock::Clock;
+use crate::config::{ActorConfig, Manifest};
+use crate::device::{BusError, BusId, DeviceError, Devices, PinId, SensorId};
+use crate::limits::Limits;
+use crate::net::identity::{ADMIN_KEY, Identity, IdentityError, NODE_KEY};
+use crate::net::{ListenError, Net, PeerConfig};
+use crate::router::Router;
+use crate::store::blobs::Blobs;
+use crate::store::native::NativeCode;
+use crate::store::state::{Commit, State, StateError};
+use crate::store::{Cid, Lock, OpenError};
+use crate::wasm::compile::Compiler;
+use crate::wasm::turn::Reads;
+use crate::wasm::{Code, ComponentError, Engine};
+
+pub use deploy::DeployError;
+use plan::Plan;
+
+/// Where a running node tells the command line where it is: a file of its data directory.
+pub const WHERE: &str = "node.json";
+/// The kind of the store's records that keep actors' ids by name.
+const IDS: &str = "id";
+/// The kind of the store's records that keep the actors started by an administrator.
+const STARTED: &str = "started";
+
+/// What [`WHERE`] holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whereabouts {
+    /// The node's id.
+    pub id: String,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The keys can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The network can't be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The devices can't be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The engine can't be had.
+    #[error(transparent)]
+    Engine(#[from] ComponentError),
+    /// The state store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system gives no thread.
+    #[error("can't start a worker thread: {0}: raise the limit on processes (ulimit -u) or memory")]
+    Thread(std::io::Error),
+    /// An actor of the manifest can't be started.
+    #[error("actor {name}: {why}")]
+    Actor {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: DeployError,
+    },
+}
+
+/// A running node.
+pub struct Node {
+    /// Who it is.
+    pub id: NodeId,
+    /// Its network.
+    pub net: Net,
+    /// Its actors.
+    pub scheduler: Arc<Scheduler>,
+    /// What it can hold.
+    pub plan: Plan,
+    data: PathBuf,
+    limits: Arc<Limits>,
+    blobs: Blobs,
+    native: NativeCode,
+    state: State,
+    devices: Arc<Devices>,
+    router: Arc<Router>,
+    engine: Engine,
+    compiler: Compiler,
+    codes: Mutex<BTreeMap<Cid, Weak<Code>>>,
+    /// Holds back all but one deployment, so that a component is fetched and compiled once.
+    deploying: tokio::sync::Mutex<()>,
+    /// Actors whose component isn't to be had yet.
+    waiting: Mutex<BTreeMap<String, ActorConfig>>,
+    _lock: Lock,
+}
+
+impl Node {
+    /// Starts a node from its manifest.
+    pub fn start(manifest: Manifest, compiler: Compiler) -> Result<Arc<Self>, StartError> {
+        let Manifest { node: config, mut limits, actors } = manifest;
+        let plan = Plan::of_this_machine(&limits);
+        limits.actors = plan.actors;
+        let data = config.data;
+        let lock = Lock::take(&data)?;
+        let identity = Identity::open(&data, NODE_KEY)?;
+        let admin = Identity::open(&data, ADMIN_KEY)?;
+        let blobs = Blobs::open(&data, limits.blob_bytes)?;
+        let native = NativeCode::open(&data)?;
+        let state = State::open(&data)?;
+        let clock = Clock::default();
+        let (devices, device_events) = Devices::open(&limits, clock.origin())?;
+        let devices = Arc::new(devices);
+        let engine = Engine::new()?;
+        let id = identity.id();
+        let router = Arc::new(Router::new(id, clock.clone()));
+        let (net, events) = Net::listen(crate::net::Config {
+            listen: config.listen,
+            identity,
+            admin: Some(admin.id()),
+            peers: config.peers.into_iter().map(|peer| PeerConfig { id: peer.id, at: peer.at }).collect(),
+            limits: limits.clone(),
+            blobs: blob_source(blobs.clone()),
+        })?;
+        router.connect(net.clone());
+        let limits = Arc::new(limits);
+        let reads = Reader { state: state.clone(), devices: devices.clone(), router: router.clone() };
+        let scheduler = Scheduler::start(Parts {
+            engine: engine.clone(),
+            router: router.clone(),
+            state: state.clone(),
+            devices: devices.clone(),
+            reads: Arc::new(reads),
+            clock,
+            limits: limits.clone(),
+            workers: plan.workers,
+        })
+        .map_err(StartError::Thread)?;
+        let node = Arc::new(Self {
+            id,
+            net,
+            scheduler,
+            plan,
+            data,
+            limits,
+            blobs,
+            native,
+            state,
+            devices,
+            router,
+            engine,
+            compiler,
+            codes: Mutex::default(),
+            deploying: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            _lock: lock,
+        });
+        node.listen_to(events, device_events);
+        node.tell_where()?;
+        let begun = node.begin(actors);
+        if begun.is_err() {
+            node.stop();
+        }
+        begun.map(|()| node)
+    }
+
+    /// Stops the node: no more letters from outside, mailboxes emptied or reported, pins safe. Gives
+    /// the messages that were still waiting, by actor.
+    pub fn stop(&self) -> Vec<(String, usize)> {
+        self.net.close();
+        self.drain();
+        let left = self.scheduler.close();
+        self.devices.close();
+        // Another node may have been started here meanwhile only if this file was already replaced.
+        let _ = std::fs::remove_file(self.data.join(WHERE));
+        left
+    }
+
+    /// The id that an actor of this name has and keeps.
+    fn id_of(&self, name: &str) -> Result<ActorId, StateError> {
+        let known = self.state.record(IDS, name.as_bytes())?;
+        if let Some(id) = known.and_then(|bytes| bytes.try_into().ok()) {
+            return Ok(ActorId(id));
+        }
+        let id = ActorId::random();
+        let mut commit = Commit::default();
+        commit.record(IDS, name.as_bytes(), Some(id.0.to_vec()));
+        self.state.commit(commit)?;
+        Ok(id)
+    }
+
+    /// Starts the manifest's actors, then those that an administrator started earlier. One whose
+    /// component isn't to be had yet waits for a peer that has it.
+    fn begin(self: &Arc<Self>, actors: BTreeMap<String, ActorConfig>) -> Result<(), StartError> {
+        let mut all = BTreeMap::new();
+        for (name, value) in self.state.records(STARTED)? {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            match serde_ipld_dagcbor::from_slice(&value) {
+                Ok(config) => drop(all.insert(name, config)),
+                Err(error) => tracing::warn!("actor {name} was started by another version: {error}"),
+            }
+        }
+        all.extend(actors);
+        for (name, config) in all {
+            let node = self.clone();
+            let (done, deployed) = std::sync::mpsc::sync_channel(1);
+            let (spawned_name, spawned) = (name.clone(), config.clone());
+            self.net.spawn(async move {
+                let deployed = node.deploy(&spawned_name, &spawned).await;
+                // `begin` waits for it.
+                let _ = done.send(deployed.map(drop));
+            });
+            match deployed.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(DeployError::Missing(cid))) => {
+                    tracing::warn!("actor {name} waits for a peer that has {cid}");
+                    lock(&self.waiting).insert(name, config);
+                }
+                Ok(Err(why)) => return Err(StartError::Actor { name, why }),
+                Err(_) => return Err(StartError::Actor { name, why: DeployError::Stopping }),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_where(&self) -> Result<(), OpenError> {
+        let path = self.data.join(WHERE);
+        let listen = self.net.local();
+        let whereabouts = Whereabouts { id: self.id.to_string(), listen, pid: std::process::id() };
+        let text = serde_json::to_vec(&whereabouts).map_err(std::io::Error::from);
+        text.and_then(|text| crate::store::write_whole(&path, &text)).map_err(OpenError::io(&path))
+    }
+
+    /// Waits until all mailboxes are empty, but no longer than a peer would be waited for.
+    fn drain(&self) {
+        let until = std::time::Instant::now() + self.limits.peer_patience();
+        let busy = || self.scheduler.actors().iter().any(|actor| !actor.mailbox.is_empty());
+        while busy() && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+fn blob_source(blobs: Blobs) -> crate::net::blobs::BlobSource {
+    Arc::new(move |name| {
+        let cid = crate::store::blobs::parse_cid(name).ok()?;
+        blobs.file(&cid).map(|(path, _): (PathBuf, u64)| path)
+    })
+}
+
+/// The folder of a node's data, from its manifest or the user's default.
+pub fn whereabouts(data: &Path) -> Option<Whereabouts> {
+    let text = std::fs::read(data.join(WHERE)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// What turns read.
+struct Reader {
+    state: State,
+    devices: Arc<Devices>,
+    router: Arc<Router>,
+}
+
+impl Reads for Reader {
+    fn value(&self, actor: ActorId, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        self.state.value(actor, key).map_err(|error| error.to_string())
+    }
+
+    fn values(
+        &self,
+        actor: ActorId,
+        first: &[u8],
+        end: &[u8],
+        take: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), String> {
+        self.state.values(actor, first, end, take).map_err(|error| error.to_string())
+    }
+
+    fn last(&self, sensor: u64) -> Option<(f64, std::time::Duration)> {
+        let reading = self.devices.last(SensorId(sensor))?;
+        Some((reading.value, reading.at))
+    }
+
+    fn level(&self, pin: u64) -> Option<bool> {
+        self.devices.level(PinId(pin))
+    }
+
+    fn transfer(&self, bus: u64, write: &[u8], read: usize) -> Result<Vec<u8>, BusError> {
+        self.devices.transfer(BusId(bus), write, read)
+    }
+
+    fn room(&self, actor: ActorId, link: u32, class: u8) -> usize {
+        self.router.link_room(actor, link, class)
+    }
+}
+
+/// A lock whose holder panicked still guards sound data: each change under it is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,290 @@
+//! From a component's name to a living actor: found here or fetched from a peer, checked, compiled
+//! once, started with its grants.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Node, STARTED, lock};
+use crate::actor::{Actor, Spec};
+use crate::address::NodeId;
+use crate::config::{ActorConfig, Component};
+use crate::device::DeviceError;
+use crate::net::PeerState;
+use crate::store::Cid;
+use crate::store::blobs::{BlobError, parse_cid};
+use crate::store::state::{Commit, StateError};
+use crate::wasm::turn::Budget;
+use crate::wasm::{Code, ComponentError, World};
+
+/// Why a component is not run, or an actor not started.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A name that is taken.
+    #[error("an actor named {0} is running: stop it first, or give another name with --as")]
+    NameTaken(String),
+    /// Nobody by that name.
+    #[error("no actor named {0} runs here: `edge-host ls actors` shows who does")]
+    NoActor(String),
+    /// Nobody has it.
+    #[error("no blob {0} here or at any connected peer: `edge-host add FILE` it to one of them")]
+    Missing(Cid),
+    /// The blob is unsound.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A component's file can't be read.
+    #[error("component {path}: {why}: build it with `edge-host build`, or name the file it made")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// It is too large for a component.
+    #[error("{cid} has {bytes} bytes, over the limit of {limit} for a component: raise component-bytes under [limits]")]
+    TooLarge {
+        /// Its name.
+        cid: Cid,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: u64,
+    },
+    /// Its bytes are not run.
+    #[error("component {cid} {why}")]
+    Component {
+        /// Its name.
+        cid: Cid,
+        /// Why.
+        why: ComponentError,
+    },
+    /// It crashed too often here.
+    #[error("component {0} is in quarantine on this node, it crashed too often: mend it, or wait a minute")]
+    Quarantined(Cid),
+    /// A device can't be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A grant names something that isn't there.
+    #[error("grant {name}: {why}")]
+    Grant {
+        /// Its name.
+        name: String,
+        /// Why, and what to write.
+        why: String,
+    },
+    /// As many actors live here as the memory plan allows.
+    #[error("{0} actors live on this node, as many as its memory plan allows: stop some, or raise `actors` under [limits]")]
+    NodeFull(usize),
+    /// The state store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The native-code cache can't be written.
+    #[error("native code can't be kept: {0}: free disk space or check the data folder's permissions")]
+    Cache(std::io::Error),
+    /// New code that can't take the old one's place.
+    #[error("{0}")]
+    NotSwapped(String),
+    /// The node stops.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+/// Where a component came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was here.
+    Here,
+    /// A peer had it.
+    Peer(NodeId),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Here => f.write_str("held here"),
+            Self::Peer(node) => write!(f, "fetched from peer {node}"),
+        }
+    }
+}
+
+impl Node {
+    /// Starts an actor; says where its component came from.
+    pub(super) async fn deploy(
+        self: &Arc<Self>,
+        name: &str,
+        config: &ActorConfig,
+    ) -> Result<(Arc<Actor>, Origin), DeployError> {
+        let _one_at_a_time = self.deploying.lock().await;
+        if self.scheduler.named(name).is_some() {
+            return Err(DeployError::NameTaken(name.into()));
+        }
+        if self.scheduler.alive() >= self.limits.actors {
+            return Err(DeployError::NodeFull(self.limits.actors));
+        }
+        let (code, origin) = self.code(&config.component).await?;
+        let id = self.id_of(name)?;
+        let mut spec = self.spec(name, config, code);
+        let mut children = std::collections::BTreeMap::new();
+        for (grant, child) in grants_of_children(config) {
+            children.insert(grant, self.code(&child.component).await?.0);
+        }
+        self.grant(id, &mut spec, config, &children)?;
+        let actor = self.scheduler.spawn(id, spec);
+        actor.journal.write(format!("{} ({origin})", actor.status().component));
+        Ok((actor, origin))
+    }
+
+    /// Keeps an administrator's actor over restarts of the node, or forgets it.
+    pub(super) fn keep_started(
+        &self,
+        name: &str,
+        config: Option<&ActorConfig>,
+    ) -> Result<(), StateError> {
+        let value = config.and_then(|config| serde_ipld_dagcbor::to_vec(config).ok());
+        let mut commit = Commit::default();
+        commit.record(STARTED, name.as_bytes(), value);
+        self.state.commit(commit)
+    }
+
+    /// What an administrator started under this name.
+    pub(super) fn started(&self, name: &str) -> Option<ActorConfig> {
+        let record = self.state.record(STARTED, name.as_bytes()).ok()??;
+        serde_ipld_dagcbor::from_slice(&record).ok()
+    }
+
+    /// Puts other code in an actor's place.
+    pub(super) async fn swap(
+        self: &Arc<Self>,
+        name: &str,
+        component: &Component,
+    ) -> Result<(Cid, Origin), DeployError> {
+        let _one_at_a_time = self.deploying.lock().await;
+        let actor = self.scheduler.named(name);
+        let actor = actor.ok_or_else(|| DeployError::NoActor(name.into()))?;
+        let (code, origin) = self.code(component).await?;
+        let cid = code.cid;
+        match self.scheduler.swap(&actor, code).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Err(DeployError::NotSwapped(why)),
+            Err(_) => return Err(DeployError::Stopping),
+        }
+        if let Some(config) = self.started(name) {
+            let component = Component::Cid(cid.to_string());
+            self.keep_started(name, Some(&ActorConfig { component, ..config }))?;
+        }
+        Ok((cid, origin))
+    }
+
+    /// A component's code, from wherever it is to be had.
+    async fn code(
+        self: &Arc<Self>,
+        component: &Component,
+    ) -> Result<(Arc<Code>, Origin), DeployError> {
+        let (cid, origin) = match component {
+            Component::Path(path) => {
+                let bytes = std::fs::read(path);
+                let file = |why| DeployError::File { path: path.clone(), why };
+                (self.blobs.put(&bytes.map_err(file)?)?, Origin::Here)
+            }
+            Component::Cid(text) => {
+                let cid = parse_cid(text)?;
+                (cid, self.obtain(&cid).await?)
+            }
+        };
+        if self.scheduler.quarantined(&cid) {
+            return Err(DeployError::Quarantined(cid));
+        }
+        if let Some(code) = lock(&self.codes).get(&cid).and_then(std::sync::Weak::upgrade) {
+            return Ok((code, origin));
+        }
+        let node = self.clone();
+        let made = tokio::task::spawn_blocking(move || node.make_code(cid));
+        let code = made.await.map_err(|_| DeployError::Stopping)??;
+        let mut codes = lock(&self.codes);
+        codes.retain(|_, code| code.strong_count() > 0);
+        codes.insert(cid, Arc::downgrade(&code));
+        Ok((code, origin))
+    }
+
+    fn make_code(&self, cid: Cid) -> Result<Arc<Code>, DeployError> {
+        let bytes = self.blobs.read(&cid)?.ok_or(DeployError::Missing(cid))?;
+        let limit = self.limits.component_bytes;
+        if bytes.len() as u64 > limit {
+            return Err(DeployError::TooLarge { cid, bytes: bytes.len(), limit });
+        }
+        let refused = |why| DeployError::Component { cid, why };
+        World::of(&bytes).map_err(refused)?;
+        let fingerprint = self.engine.fingerprint();
+        let native = match self.native.find(&cid, fingerprint) {
+            Some(native) => native,
+            None => {
+                let began = std::time::Instant::now();
+                let code = self.compiler.compile(&self.engine, &bytes).map_err(refused)?;
+                tracing::info!("compiled {cid} in {} ms", began.elapsed().as_millis());
+                self.native.put(&cid, fingerprint, &code).map_err(DeployError::Cache)?
+            }
+        };
+        self.engine.load(cid, &bytes, &native).map(Arc::new).map_err(refused)
+    }
+
+    /// Sees to it that a blob is here.
+    async fn obtain(&self, cid: &Cid) -> Result<Origin, DeployError> {
+        if self.blobs.read(cid)?.is_some() {
+            return Ok(Origin::Here);
+        }
+        for peer in self.net.peers() {
+            if peer.state != PeerState::Up {
+                continue;
+            }
+            match self.fetch(peer.id, cid).await {
+                Ok(()) => {
+                    tracing::info!("fetched {cid} from peer {}", peer.id);
+                    return Ok(Origin::Peer(peer.id));
+                }
+                Err(why) => tracing::warn!("{cid} not from peer {}: {why}", peer.id),
+            }
+        }
+        Err(DeployError::Missing(*cid))
+    }
+
+    async fn fetch(&self, peer: NodeId, cid: &Cid) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let mut incoming = self.blobs.incoming(cid).map_err(|error| text(&error))?;
+        let have = incoming.have();
+        let mut take = |piece: &[u8]| incoming.push(piece).map_err(std::io::Error::other);
+        let fetched = self.net.fetch(peer, &cid.to_string(), have, &mut take).await;
+        fetched.map_err(|error| text(&error))?;
+        incoming.finish().map_err(|error| text(&error))
+    }
+
+    fn spec(&self, name: &str, config: &ActorConfig, code: Arc<Code>) -> Spec {
+        let limits = &self.limits;
+        let memory = config.memory.and_then(|bytes| usize::try_from(bytes).ok());
+        let budget = Budget {
+            memory: memory.unwrap_or(limits.memory_bytes),
+            turn: config.turn.unwrap_or(limits.turn()),
+            storage: config.storage.unwrap_or(limits.storage_bytes),
+            node: limits.clone(),
+        };
+        Spec {
+            name: name.into(),
+            code,
+            grants: Vec::new(),
+            children: std::collections::BTreeMap::new(),
+            links: None,
+            subscriptions: Vec::new(),
+            mailbox: config.mailbox.unwrap_or(limits.mailbox),
+            budget,
+            restart: config.restart,
+            parent: None,
+        }
+    }
+}
+
+fn grants_of_children(
+    config: &ActorConfig,
+) -> impl Iterator<Item = (String, crate::config::grant::ChildSpec)> + '_ {
+    config.grants.iter().filter_map(|(name, grant)| match grant {
+        crate::config::grant::Grant::Child(child) => Some((name.clone(), child.clone())),
+        _ => None,
+    })
+}

@@ -1,0 +1,90 @@
+//! From a manifest's grants to what an actor holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{DeployError, Node};
+use crate::actor::{Child, Spec};
+use crate::address::{ActorId, Address, TopicId};
+use crate::config::ActorConfig;
+use crate::config::grant::Grant;
+use crate::wasm::table::Held;
+use crate::wasm::{Code, World};
+
+impl Node {
+    /// Gives an actor what its manifest grants; on an error nothing stays claimed.
+    pub(super) fn grant(
+        &self,
+        id: ActorId,
+        spec: &mut Spec,
+        config: &ActorConfig,
+        children: &BTreeMap<String, Arc<Code>>,
+    ) -> Result<(), DeployError> {
+        for (name, grant) in &config.grants {
+            if let Err(error) = self.give(id, spec, name, grant, children) {
+                self.scheduler.release_devices(spec);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn give(
+        &self,
+        id: ActorId,
+        spec: &mut Spec,
+        name: &str,
+        grant: &Grant,
+        children: &BTreeMap<String, Arc<Code>>,
+    ) -> Result<(), DeployError> {
+        let refused = |why: &str| DeployError::Grant { name: name.into(), why: why.into() };
+        let world = spec.code.world;
+        let held = match grant {
+            Grant::Sensor(sensor) => Held::Sensor(self.devices.sensor(sensor)?.0),
+            Grant::Pin(pin) => Held::Pin(self.devices.claim(id, pin)?.0),
+            Grant::Bus(_) if world != World::Driver => {
+                return Err(refused("a bus is for a driver: write `guest_sdk::main!(driver …)`"));
+            }
+            Grant::Bus(bus) => Held::Bus(self.devices.claim_bus(id, bus)?.0),
+            Grant::Topic { name, subscribe } => {
+                let topic = TopicId::named(name);
+                if *subscribe {
+                    spec.subscriptions.push(topic);
+                }
+                Held::Topic(topic)
+            }
+            Grant::Address(address) => Held::Actor(address.clone()),
+            Grant::Actor(other) => Held::Actor(Address::new(self.id_of(other)?, self.id)),
+            Grant::Links { .. } if world != World::Protocol => {
+                return Err(refused("links are for protocols: write `guest_sdk::main!(protocol …)`"));
+            }
+            Grant::Links { name: channel } => {
+                spec.links = Some(channel.clone().unwrap_or_else(|| spec.name.clone()));
+                return Ok(());
+            }
+            Grant::Child(child) => {
+                let code = children.get(name).ok_or_else(|| refused("its code is missing"))?;
+                let config = ActorConfig {
+                    component: child.component.clone(),
+                    grants: child.grants.clone(),
+                    mailbox: None,
+                    memory: None,
+                    turn: None,
+                    storage: None,
+                    restart: config_restart(),
+                };
+                let mut made = self.spec(name, &config, code.clone());
+                self.grant(id, &mut made, &config, &BTreeMap::new())?;
+                let child = Child { most: child.max, spec: Box::new(made) };
+                spec.children.insert(name.into(), child);
+                Held::Child(name.into())
+            }
+        };
+        spec.grants.push((name.into(), held));
+        Ok(())
+    }
+}
+
+fn config_restart() -> crate::config::Restart {
+    crate::config::Restart::default()
+}

@@ -1,0 +1,135 @@
+//! The memory plan: what this machine lets a node hold, worked out at start and printed.
+
+use std::fmt;
+use std::path::Path;
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::limits::Limits;
+
+/// What the node takes before its first actor: code, store, network, threads. Measured: about 20 MB.
+const NODE_BYTES: u64 = 32 << 20;
+/// A small live actor: its pages, its share of the engine's and the host's tables, and slack for
+/// the state it grows. Measured for a guest-sdk actor: under 100 kB.
+const ACTOR_BYTES: u64 = 160 << 10;
+/// Address space of the node before its first actor: thread stacks, mapped files, the allocator's arenas.
+const NODE_SPACE: u64 = 320 << 20;
+/// Address space of an actor: its linear memory as mapped, without reservation or guard.
+const ACTOR_SPACE: u64 = 512 << 10;
+
+/// What a node can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Bytes that the machine, or its cgroup, gives.
+    pub memory: u64,
+    /// Bytes of address space, if they are limited.
+    pub space: Option<u64>,
+    /// Threads for actors.
+    pub workers: usize,
+    /// Live actors.
+    pub actors: usize,
+    /// What `actors` was bounded by.
+    pub bound: &'static str,
+}
+
+impl Plan {
+    /// The plan for this machine as it is now.
+    pub fn of_this_machine(limits: &Limits) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let space = getrlimit(Resource::As).current;
+        Self::new(memory(Path::new("/")), space, cores, limits)
+    }
+
+    /// The plan for a machine with so many bytes of memory and address space, and so many cores.
+    pub fn new(memory: u64, space: Option<u64>, cores: usize, limits: &Limits) -> Self {
+        let fits = |all: u64, node: u64, each: u64| all.saturating_sub(node) / each;
+        let by_memory = fits(memory, NODE_BYTES, ACTOR_BYTES);
+        let by_space = space.map_or(u64::MAX, |space| fits(space, NODE_SPACE, ACTOR_SPACE));
+        let by_limit = limits.actors as u64;
+        let (actors, bound) = [
+            (by_limit, "the limit `actors`"),
+            (by_memory, "memory"),
+            (by_space, "address space (ulimit -v)"),
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or((by_limit, "the limit `actors`"));
+        let actors = usize::try_from(actors).unwrap_or(limits.actors).max(1);
+        Self { memory, space, workers: cores, actors, bound }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes >> 20;
+        write!(f, "{} MiB of memory, ", mib(self.memory))?;
+        match self.space {
+            Some(space) => write!(f, "{} MiB of address space, ", mib(space))?,
+            None => f.write_str("address space without limit, ")?,
+        }
+        write!(
+            f,
+            "{} workers; memory mapped on demand without reservation; at most {} live actors, bounded by {}",
+            self.workers, self.actors, self.bound
+        )
+    }
+}
+
+/// Bytes available to this process: the machine's, or its cgroup's if that is less.
+fn memory(root: &Path) -> u64 {
+    let number = |path: &str| -> Option<u64> {
+        std::fs::read_to_string(root.join(path)).ok()?.trim().parse().ok()
+    };
+    let machine = std::fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+    });
+    let cgroup = std::fs::read_to_string(root.join("proc/self/cgroup")).ok().and_then(|text| {
+        text.lines().filter_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            match controllers {
+                "" => number(&format!("sys/fs/cgroup{path}/memory.max")),
+                "memory" => number(&format!("sys/fs/cgroup/memory{path}/memory.limit_in_bytes")),
+                _ => None,
+            }
+        }).min()
+    });
+    let bounds = [machine, cgroup, number("sys/fs/cgroup/memory/memory.limit_in_bytes")];
+    // Without any of these files a small machine is assumed.
+    bounds.into_iter().flatten().min().unwrap_or(256 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_pi_holds_fewer_actors_and_says_what_bounds_them() {
+        let limits = Limits { actors: 100_000, ..Limits::default() };
+        let plan = Plan::new(128 << 20, None, 1, &limits);
+        assert_eq!(plan.bound, "memory");
+        assert!((100..1000).contains(&plan.actors), "{plan}");
+        let plan = Plan::new(8 << 30, Some(512 << 20), 4, &limits);
+        assert_eq!(plan.bound, "address space (ulimit -v)");
+        assert!(plan.actors > 100, "{plan}");
+        assert_eq!(Plan::new(8 << 30, None, 4, &Limits::default()).bound, "the limit `actors`");
+    }
+
+    #[test]
+    fn a_cgroup_smaller_than_the_machine_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("proc/meminfo", "MemTotal: 4000 kB\nMemAvailable: 2048 kB\n");
+        assert_eq!(memory(root.path()), 2 << 20);
+        write("proc/self/cgroup", "0::/pi\n");
+        write("sys/fs/cgroup/pi/memory.max", "max\n");
+        assert_eq!(memory(root.path()), 2 << 20);
+        write("sys/fs/cgroup/pi/memory.max", "1048576\n");
+        assert_eq!(memory(root.path()), 1 << 20);
+    }
+}
