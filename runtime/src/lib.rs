@@ -2,6 +2,8 @@
 
 pub mod supervisor;
 
+pub mod device;
+
 pub mod address;
 pub mod config;
 pub mod limits;
