@@ -77,6 +77,8 @@ pub struct Limits {
     pub links: usize,
     /// Pins held on this node.
     pub pins: usize,
+    /// Devices on buses held on this node.
+    pub bus_devices: usize,
     /// Sensors sampled on this node.
     pub sensors: usize,
     /// Edges and expired leases on their way from the device thread. A full queue keeps the latest
@@ -130,6 +132,7 @@ impl Default for Limits {
             peer_queue_bytes: 4 << 20,
             links: 16,
             pins: 64,
+            bus_devices: 64,
             sensors: 64,
             device_events: 1024,
             line_edges: 256,

@@ -197,8 +197,8 @@ pub struct ChildSpec {
     pub grants: BTreeMap<String, Grant>,
 }
 
-/// Reads a grant from a command line, `"sensor:proc:loadavg"` or `{ pin = … }`. Relative paths start
-/// from `folder`.
+/// Reads a grant from a command line, `"sensor:proc:loadavg"` or `{ pin = … }`. Relative paths
+/// start from `folder`.
 pub fn parse_grant(text: &str, folder: &Path) -> Result<Grant, ConfigError> {
     read::grant_text(text, folder)
 }
