@@ -15,8 +15,6 @@ pub mod mailbox;
 pub mod net;
 pub mod store;
 
-pub mod device;
-
 pub mod address;
 pub mod config;
 pub mod limits;

@@ -177,7 +177,7 @@ impl Scheduler {
                     }
                 }
                 Held::Sensor(sensor) => self.devices.drop_sensor(SensorId(*sensor)),
-                Held::Bus(bus) => self.devices.release_bus(BusId(*bus)),
+                Held::Bus(bus) => self.devices.unclaim_bus(BusId(*bus)),
                 _ => {}
             }
         }

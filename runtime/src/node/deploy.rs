@@ -256,7 +256,7 @@ impl Node {
         incoming.finish().map_err(|error| text(&error))
     }
 
-    fn spec(&self, name: &str, config: &ActorConfig, code: Arc<Code>) -> Spec {
+    pub(super) fn spec(&self, name: &str, config: &ActorConfig, code: Arc<Code>) -> Spec {
         let limits = &self.limits;
         let memory = config.memory.and_then(|bytes| usize::try_from(bytes).ok());
         let budget = Budget {

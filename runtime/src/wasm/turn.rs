@@ -482,10 +482,6 @@ impl super::bindings::driver::edge::actor::i2c::Host for Turn {
         }
         self.reads.transfer(*bus, &write, read as usize).map_err(|error| match error {
             BusError::Denied => Error::Denied,
-            BusError::NoAcknowledge => Error::NoAcknowledge,
-            BusError::ArbitrationLoss => Error::ArbitrationLoss,
-            BusError::Bus => Error::Bus,
-            BusError::Timeout => Error::Timeout,
             BusError::Overrun => Error::Overrun,
         })
     }
