@@ -2,3 +2,5 @@
 
 pub mod address;
 pub mod limits;
+pub mod net;
+pub mod reason;

@@ -71,6 +71,12 @@ pub struct Limits {
     pub peer_queue_bytes: usize,
     /// Links between this node and one peer.
     pub links: usize,
+    /// Bytes queued on one link, for each class.
+    pub link_queue_bytes: usize,
+    /// Connected command lines.
+    pub admins: usize,
+    /// Events of the network that wait for the node: while there are so many, nothing is read.
+    pub events: usize,
     /// Longest wait for a peer's first answer to anything, in milliseconds.
     pub peer_patience_ms: u64,
     /// A connection without a sign of life for so long is broken, in milliseconds.
@@ -110,6 +116,9 @@ impl Default for Limits {
             in_flight: 4096,
             peer_queue_bytes: 4 << 20,
             links: 16,
+            link_queue_bytes: 512 << 10,
+            admins: 8,
+            events: 1024,
             peer_patience_ms: 5_000,
             idle_ms: 10_000,
         }
