@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_last_lines_are_kept_and_numbered() {
         let journal = Journal::new(2);
-        ["a", "b", "c"].map(|text| journal.write(text));
+        ["a", "b", "c"].iter().for_each(|text| journal.write(*text));
         let lines = journal.since(0);
         assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(journal.since(2)[0].text, "c");

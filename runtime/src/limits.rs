@@ -90,6 +90,12 @@ pub struct Limits {
     pub trace_bytes: u64,
     /// Bytes of one bus transfer, written and read together.
     pub transfer_bytes: usize,
+    /// Bytes queued on one link, for each class.
+    pub link_queue_bytes: usize,
+    /// Connected command lines.
+    pub admins: usize,
+    /// Events of the network that wait for the node: while there are so many, nothing is read.
+    pub events: usize,
     /// Longest wait for a peer's first answer to anything, in milliseconds.
     pub peer_patience_ms: u64,
     /// A connection without a sign of life for so long is broken, in milliseconds.
@@ -138,6 +144,9 @@ impl Default for Limits {
             line_edges: 256,
             trace_bytes: 4 << 20,
             transfer_bytes: 4096,
+            link_queue_bytes: 512 << 10,
+            admins: 8,
+            events: 1024,
             peer_patience_ms: 5_000,
             idle_ms: 10_000,
         }

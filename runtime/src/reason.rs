@@ -1,10 +1,11 @@
-//! Why something did not happen: the WIT's `reason`, as it stands in letters, logs and lists.
+//! Why something did not happen: the contract's `reason`, as the host and the wire have it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why something did not happen. Never a bare timeout dressed as a fact.
+/// Why a letter, a question or an actor came to nothing. Mirrors `types.reason` in `wit/actor.wit`;
+/// on the wire and in text it is the same kebab-case word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -22,18 +23,33 @@ pub enum Reason {
     Refused,
     /// No connection to the node where the actor was last seen.
     Unreachable,
-    /// No answer yet at the deadline.
+    /// No answer yet at the deadline; one may still have been on its way.
     Deadline,
     /// The link broke after sending: it may have been handled, or not.
     Unknown,
-    /// The actor handled the question and let its reply address die.
+    /// The actor handled the question and let its reply address die: no answer will come.
     NoAnswer,
 }
 
 impl Reason {
-    /// The word, as in the contract.
-    pub fn as_str(self) -> &'static str {
-        match self {
+    /// Every reason, in the contract's order.
+    pub const ALL: [Self; 10] = [
+        Self::NoActor,
+        Self::Stopped,
+        Self::Trapped,
+        Self::OverBudget,
+        Self::MailboxFull,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Deadline,
+        Self::Unknown,
+        Self::NoAnswer,
+    ];
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::NoActor => "no-actor",
             Self::Stopped => "stopped",
             Self::Trapped => "trapped",
@@ -44,12 +60,20 @@ impl Reason {
             Self::Deadline => "deadline",
             Self::Unknown => "unknown",
             Self::NoAnswer => "no-answer",
-        }
+        })
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_the_same_word_on_the_wire_and_for_people() {
+        for reason in Reason::ALL {
+            let bytes = serde_ipld_dagcbor::to_vec(&reason).unwrap();
+            assert_eq!(serde_cbor::from_slice::<String>(&bytes).unwrap(), reason.to_string());
+            assert_eq!(serde_ipld_dagcbor::from_slice::<Reason>(&bytes).unwrap(), reason);
+        }
     }
 }
