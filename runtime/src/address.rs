@@ -53,7 +53,9 @@ pub enum ParseError {
         digits: usize,
     },
     /// Not an address.
-    #[error("{0:?} is not an address (`edge:` and hexadecimal digits): copy it whole from `edge-host ls actors`")]
+    #[error(
+        "{0:?} is not an address (`edge:` and hexadecimal digits): copy it whole from `edge-host ls actors`"
+    )]
     Address(String),
 }
 
@@ -102,7 +104,11 @@ macro_rules! id {
             fn from_str(text: &str) -> Result<Self, ParseError> {
                 let bytes = unhex(text).and_then(|bytes| bytes.try_into().ok());
                 let digits = $bytes * 2;
-                bytes.map($name).ok_or_else(|| ParseError::Id { what: $what, text: text.into(), digits })
+                bytes.map($name).ok_or_else(|| ParseError::Id {
+                    what: $what,
+                    text: text.into(),
+                    digits,
+                })
             }
         }
 

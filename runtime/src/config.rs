@@ -119,11 +119,7 @@ pub struct ConfigError {
 impl Manifest {
     /// Reads a manifest's file. Relative paths in it start from its folder.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let fail = |line, what| ConfigError {
-            file: Some(path.into()),
-            line,
-            what,
-        };
+        let fail = |line, what| ConfigError { file: Some(path.into()), line, what };
         let text = std::fs::read_to_string(path)
             .map_err(|why| fail(None, format!("cannot be read ({why}): name a manifest")))?;
         let absolute = std::path::absolute(path).map_err(|why| fail(None, why.to_string()))?;
@@ -141,22 +137,14 @@ impl Manifest {
 
 /// The user's data folder for edge-host, if the environment tells.
 pub fn default_data() -> Option<PathBuf> {
-    let folder = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")))?;
     Some(base.join("edge-host"))
 }
 
 impl Default for Restart {
     fn default() -> Self {
-        Self {
-            when: When::Failed,
-            max: 5,
-            within: Duration::from_secs(60),
-        }
+        Self { when: When::Failed, max: 5, within: Duration::from_secs(60) }
     }
 }
 

@@ -174,23 +174,12 @@ impl Devices {
         let thread = std::thread::Builder::new().name("devices".into());
         let thread = Mutex::new(Some(thread.spawn(move || seen.run(poll))?));
         let (limits, root) = (limits.clone(), root.into());
-        Ok((
-            Self {
-                shared,
-                thread,
-                limits,
-                root,
-            },
-            received,
-        ))
+        Ok((Self { shared, thread, limits, root }, received))
     }
 
     /// Takes a pin for its one holder. An output is at its safe level when this returns.
     pub fn claim(&self, owner: ActorId, spec: &PinSpec) -> Result<PinId, DeviceError> {
-        let open = |why| DeviceError::Open {
-            grant: spec.to_string(),
-            why,
-        };
+        let open = |why| DeviceError::Open { grant: spec.to_string(), why };
         let now = self.shared.now();
         let mut pins = lock(&self.shared.pins);
         if self.shared.closed.load(Ordering::Acquire) {
@@ -206,24 +195,14 @@ impl Devices {
             (PinLine::Bench(_), Direction::Output { safe, .. }) => {
                 (spec.line.to_string(), Box::new(bench::Output::new(*safe)))
             }
-            (
-                PinLine::Bench(_),
-                Direction::Input {
-                    edges,
-                    pull,
-                    debounce,
-                    script,
-                },
-            ) => {
+            (PinLine::Bench(_), Direction::Input { edges, pull, debounce, script }) => {
                 let (most, how) = (self.limits.trace_bytes, (*edges, *pull, *debounce));
                 let input = bench::Input::open(script.as_deref(), how, most, now).map_err(open)?;
                 (spec.line.to_string(), Box::new(input))
             }
         };
         pins.free(spec, &key)?;
-        self.shared
-            .listen(pins.next(), &*line)
-            .map_err(|why| open(why.to_string()))?;
+        self.shared.listen(pins.next(), &*line).map_err(|why| open(why.to_string()))?;
         let pin = pins.hold(owner, spec, key, line);
         drop(pins);
         self.shared.wake();
@@ -268,10 +247,7 @@ impl Devices {
         if let Some(id) = lock(&self.shared.sensors).share(spec) {
             return Ok(id);
         }
-        let open = |why| DeviceError::Open {
-            grant: spec.to_string(),
-            why,
-        };
+        let open = |why| DeviceError::Open { grant: spec.to_string(), why };
         let now = self.shared.now();
         let mut probe: Box<dyn Probe> = match &spec.source {
             SensorSource::Bench { file, column } => {

@@ -1,5 +1,7 @@
 //! The host of edge-host: see ARCHITECTURE.md. Imports point down this list, never up.
 
+pub mod cli;
+
 pub mod node;
 
 pub mod actor;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `edge-host`: one binary for nodes and for those who tend them.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    edge_host::cli::main()
+}

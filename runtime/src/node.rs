@@ -137,13 +137,18 @@ impl Node {
             listen: config.listen,
             identity,
             admin: Some(admin.id()),
-            peers: config.peers.into_iter().map(|peer| PeerConfig { id: peer.id, at: peer.at }).collect(),
+            peers: config
+                .peers
+                .into_iter()
+                .map(|peer| PeerConfig { id: peer.id, at: peer.at })
+                .collect(),
             limits: limits.clone(),
             blobs: blob_source(blobs.clone()),
         })?;
         router.connect(net.clone());
         let limits = Arc::new(limits);
-        let reads = Reader { state: state.clone(), devices: devices.clone(), router: router.clone() };
+        let reads =
+            Reader { state: state.clone(), devices: devices.clone(), router: router.clone() };
         let scheduler = Scheduler::start(Parts {
             engine: engine.clone(),
             router: router.clone(),
@@ -216,7 +221,9 @@ impl Node {
             let name = String::from_utf8_lossy(&name).into_owned();
             match serde_ipld_dagcbor::from_slice(&value) {
                 Ok(config) => drop(all.insert(name, config)),
-                Err(error) => tracing::warn!("actor {name} was started by another version: {error}"),
+                Err(error) => {
+                    tracing::warn!("actor {name} was started by another version: {error}")
+                }
             }
         }
         all.extend(actors);

@@ -18,7 +18,9 @@ pub use cid::Cid;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process owns it.
-    #[error("{dir} is in use by another edge-host: stop that one, or give this one its own `data` folder")]
+    #[error(
+        "{dir} is in use by another edge-host: stop that one, or give this one its own `data` folder"
+    )]
     InUse {
         /// The data directory.
         dir: PathBuf,
@@ -32,7 +34,9 @@ pub enum OpenError {
         error: io::Error,
     },
     /// The embedded store is damaged or of another version.
-    #[error("the state store in {dir} can't be opened: {error}: restore it, or move the folder away to begin anew")]
+    #[error(
+        "the state store in {dir} can't be opened: {error}: restore it, or move the folder away to begin anew"
+    )]
     State {
         /// The store's directory.
         dir: PathBuf,

@@ -83,17 +83,11 @@ pub fn decide(
     }
     let recent = within(&history.0, now, spec.within);
     if recent >= spec.max as usize {
-        return Decision::Stop(Stop::TooOften {
-            max: spec.max,
-            within: spec.within,
-        });
+        return Decision::Stop(Stop::TooOften { max: spec.max, within: spec.within });
     }
     let doublings = u32::try_from(recent).unwrap_or(u32::MAX);
     let factor = 2_u64.checked_pow(doublings).unwrap_or(u64::MAX);
-    let ceiling = limits
-        .restart_ms
-        .saturating_mul(factor)
-        .min(limits.restart_longest_ms);
+    let ceiling = limits.restart_ms.saturating_mul(factor).min(limits.restart_longest_ms);
     let nanos = ceiling.saturating_mul(1_000_000).saturating_add(1);
     Decision::RestartAfter(Duration::from_nanos(jitter % nanos))
 }
@@ -106,11 +100,7 @@ pub fn quarantine(crashes: &Crashes, limits: &Limits, now: Duration) -> bool {
 
 /// What happens to a message that has crashed its actor `crashes` times.
 pub fn message_verdict(crashes: u32, limits: &Limits) -> Verdict {
-    if crashes < limits.message_crashes {
-        Verdict::Retry
-    } else {
-        Verdict::SetAside
-    }
+    if crashes < limits.message_crashes { Verdict::Retry } else { Verdict::SetAside }
 }
 
 impl History {
@@ -136,10 +126,7 @@ fn note(times: &mut VecDeque<Duration>, at: Duration, most: usize) {
 }
 
 fn within(times: &VecDeque<Duration>, now: Duration, window: Duration) -> usize {
-    times
-        .iter()
-        .filter(|at| now.saturating_sub(**at) < window)
-        .count()
+    times.iter().filter(|at| now.saturating_sub(**at) < window).count()
 }
 
 impl fmt::Display for Stop {
@@ -167,11 +154,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn spec(when: When, max: u32) -> Restart {
-        Restart {
-            when,
-            max,
-            within: 60 * SECOND,
-        }
+        Restart { when, max, within: 60 * SECOND }
     }
 
     fn restarts(decision: Decision) -> bool {
@@ -182,14 +165,7 @@ mod tests {
     fn each_exit_is_answered_as_the_spec_says() {
         let answer = |when, exit| {
             let limits = Limits::default();
-            restarts(decide(
-                &spec(when, 5),
-                &History::default(),
-                exit,
-                SECOND,
-                7,
-                &limits,
-            ))
+            restarts(decide(&spec(when, 5), &History::default(), exit, SECOND, 7, &limits))
         };
         for when in [When::Always, When::Failed, When::Never] {
             assert!(!answer(when, Exit::Stopped));
@@ -211,20 +187,14 @@ mod tests {
             history.note(second * SECOND, &spec);
         }
         let stop = decide(&history, 4 * SECOND);
-        let Decision::Stop(why) = stop else {
-            panic!("{stop:?}")
-        };
+        let Decision::Stop(why) = stop else { panic!("{stop:?}") };
         assert!(why.to_string().contains("3 times within 1m"), "{why}");
         assert!(restarts(decide(&history, 61 * SECOND)));
     }
 
     #[test]
     fn a_component_that_keeps_crashing_is_quarantined_for_a_while() {
-        let limits = Limits {
-            quarantine_crashes: 2,
-            quarantine_ms: 1_000,
-            ..Limits::default()
-        };
+        let limits = Limits { quarantine_crashes: 2, quarantine_ms: 1_000, ..Limits::default() };
         let mut crashes = Crashes::default();
         crashes.note(SECOND, &limits);
         assert!(!quarantine(&crashes, &limits, SECOND));
@@ -235,10 +205,7 @@ mod tests {
 
     #[test]
     fn a_message_is_tried_again_until_its_limit() {
-        let limits = Limits {
-            message_crashes: 3,
-            ..Limits::default()
-        };
+        let limits = Limits { message_crashes: 3, ..Limits::default() };
         assert_eq!(message_verdict(2, &limits), Verdict::Retry);
         assert_eq!(message_verdict(3, &limits), Verdict::SetAside);
     }

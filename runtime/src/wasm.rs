@@ -96,8 +96,11 @@ impl Engine {
         let world = World::of(bytes)?;
         let component = self.map(native)?;
         let linker = &self.linkers[world as usize];
-        let pre = linker.instantiate_pre(&component).map_err(|error| ComponentError::link(world, &error))?;
-        let pre = bindings::ProtocolPre::new(pre).map_err(|error| ComponentError::link(world, &error))?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|error| ComponentError::link(world, &error))?;
+        let pre =
+            bindings::ProtocolPre::new(pre).map_err(|error| ComponentError::link(world, &error))?;
         Ok(Code { cid, world, engine: self.engine.clone(), pre })
     }
 

@@ -228,7 +228,9 @@ impl Scheduler {
                 "message {number} crashed it {} times and is set aside: see `edge-host ls aside`",
                 self.limits.message_crashes
             )),
-            Err(why) => actor.journal.write(format!("a message can't be set aside and is lost: {why}")),
+            Err(why) => {
+                actor.journal.write(format!("a message can't be set aside and is lost: {why}"))
+            }
         }
         if let Some(reply) = reply {
             self.router.unanswered(&reply, failure.reason);

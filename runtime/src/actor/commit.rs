@@ -3,16 +3,16 @@
 //! Commits of several actors share one flush. A worker never waits for the disk: the actor rests
 //! with the committer until its writes are safe, and only then do its letters leave.
 
-use std::sync::mpsc::Receiver;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::{Actor, Body, Phase, Scheduler, lock};
+use crate::device::PinId;
 use crate::mailbox::{Letter, Message};
 use crate::reason::Reason;
 use crate::router::Due;
 use crate::store::state::Commit;
-use crate::device::PinId;
 use crate::wasm::effects::{Effects, LinkEffect, Outgoing};
 
 /// Activations that share one flush.

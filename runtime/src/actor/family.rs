@@ -77,9 +77,8 @@ impl Scheduler {
     }
 
     fn children(&self, parent: ActorId) -> Vec<Arc<Actor>> {
-        let is_child = |actor: &Arc<Actor>| {
-            actor.spec.parent.as_ref().is_some_and(|other| other.id == parent)
-        };
+        let is_child =
+            |actor: &Arc<Actor>| actor.spec.parent.as_ref().is_some_and(|other| other.id == parent);
         self.actors.iter().map(|entry| entry.clone()).filter(is_child).collect()
     }
 }

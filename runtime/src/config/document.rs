@@ -39,11 +39,7 @@ impl Source<'_> {
     pub fn error(&self, offset: usize, what: impl Into<String>) -> ConfigError {
         let before = self.text.as_bytes().get(..offset).unwrap_or_default();
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        ConfigError {
-            file: None,
-            line: self.lines.then_some(line),
-            what: what.into(),
-        }
+        ConfigError { file: None, line: self.lines.then_some(line), what: what.into() }
     }
 
     /// What the TOML reader found wrong.
@@ -62,18 +58,12 @@ impl Source<'_> {
 
 impl<'a> Entry<'a> {
     pub fn new(source: &'a Source<'a>, value: &'a Spanned<DeValue<'a>>, place: &str) -> Self {
-        Self {
-            source,
-            place: place.into(),
-            offset: value.span().start,
-            value: value.get_ref(),
-        }
+        Self { source, place: place.into(), offset: value.span().start, value: value.get_ref() }
     }
 
     /// An error about this value: where, what, and what to write.
     pub fn error(&self, what: impl AsRef<str>) -> ConfigError {
-        self.source
-            .error_at(self.offset, &self.place, what.as_ref())
+        self.source.error_at(self.offset, &self.place, what.as_ref())
     }
 
     pub fn is_table(&self) -> bool {
@@ -81,15 +71,11 @@ impl<'a> Entry<'a> {
     }
 
     pub fn text(&self) -> Result<&'a str, ConfigError> {
-        self.value
-            .as_str()
-            .ok_or_else(|| self.wrong("a text in quotes"))
+        self.value.as_str().ok_or_else(|| self.wrong("a text in quotes"))
     }
 
     pub fn bool(&self) -> Result<bool, ConfigError> {
-        self.value
-            .as_bool()
-            .ok_or_else(|| self.wrong("true or false"))
+        self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
     }
 
     /// A whole number of at least `least`.
@@ -102,35 +88,20 @@ impl<'a> Entry<'a> {
     }
 
     pub fn duration(&self) -> Result<Duration, ConfigError> {
-        let text = self
-            .value
-            .as_str()
-            .ok_or_else(|| self.wrong("a duration such as \"10s\""))?;
+        let text = self.value.as_str().ok_or_else(|| self.wrong("a duration such as \"10s\""))?;
         units::duration(text).map_err(|what| self.error(what))
     }
 
     pub fn bytes(&self) -> Result<u64, ConfigError> {
-        let text = self
-            .value
-            .as_str()
-            .ok_or_else(|| self.wrong("a size such as \"4MiB\""))?;
+        let text = self.value.as_str().ok_or_else(|| self.wrong("a size such as \"4MiB\""))?;
         units::bytes(text).map_err(|what| self.error(what))
     }
 
     /// One of a few words.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
-        let names = words
-            .iter()
-            .map(|(name, _)| format!("\"{name}\""))
-            .collect::<Vec<_>>();
-        let text = self
-            .value
-            .as_str()
-            .ok_or_else(|| self.wrong(&names.join(" or ")))?;
-        let found = words
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, value)| *value);
+        let names = words.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>();
+        let text = self.value.as_str().ok_or_else(|| self.wrong(&names.join(" or ")))?;
+        let found = words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         found.ok_or_else(|| self.error(format!("{text:?} is not {}", names.join(" or "))))
     }
 
@@ -149,21 +120,12 @@ impl<'a> Entry<'a> {
     pub fn table(&self) -> Result<Table<'a>, ConfigError> {
         let entries = self.value.as_table().ok_or_else(|| self.wrong("a table"))?;
         let (place, offset) = (self.place.clone(), self.offset);
-        Ok(Table {
-            source: self.source,
-            place,
-            offset,
-            entries,
-            known: Vec::new(),
-        })
+        Ok(Table { source: self.source, place, offset, entries, known: Vec::new() })
     }
 
     pub fn list(&self) -> Result<Vec<Entry<'a>>, ConfigError> {
         let values = self.value.as_array().ok_or_else(|| self.wrong("a list"))?;
-        Ok(values
-            .iter()
-            .map(|value| Entry::new(self.source, value, &self.place))
-            .collect())
+        Ok(values.iter().map(|value| Entry::new(self.source, value, &self.place)).collect())
     }
 
     /// The same value with its place in the text, for a reader of another kind.
@@ -172,10 +134,7 @@ impl<'a> Entry<'a> {
     }
 
     fn wrong(&self, wanted: &str) -> ConfigError {
-        self.error(format!(
-            "this is a {}: write {wanted}",
-            self.value.type_str()
-        ))
+        self.error(format!("this is a {}: write {wanted}", self.value.type_str()))
     }
 }
 
@@ -183,35 +142,24 @@ impl<'a> Table<'a> {
     /// The whole document as a table.
     pub fn document(source: &'a Source<'a>, root: &'a Spanned<DeTable<'a>>) -> Self {
         let place = String::new();
-        Self {
-            source,
-            place,
-            offset: 0,
-            entries: root.get_ref(),
-            known: Vec::new(),
-        }
+        Self { source, place, offset: 0, entries: root.get_ref(), known: Vec::new() }
     }
 
     /// An error about the table as a whole.
     pub fn error(&self, what: impl AsRef<str>) -> ConfigError {
-        self.source
-            .error_at(self.offset, &self.place, what.as_ref())
+        self.source.error_at(self.offset, &self.place, what.as_ref())
     }
 
     /// The value under a key, if it is there.
     pub fn take(&mut self, key: &'static str) -> Option<Entry<'a>> {
         self.known.push(key);
-        let (_, value) = self
-            .entries
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)?;
+        let (_, value) = self.entries.iter().find(|(name, _)| name.get_ref() == key)?;
         Some(self.entry(key, value))
     }
 
     /// The value under a key that must be there.
     pub fn need(&mut self, key: &'static str, write: &str) -> Result<Entry<'a>, ConfigError> {
-        self.take(key)
-            .ok_or_else(|| self.error(format!("`{key}` is missing: write {write}")))
+        self.take(key).ok_or_else(|| self.error(format!("`{key}` is missing: write {write}")))
     }
 
     /// All keys and values, for tables whose keys are names.

@@ -208,14 +208,12 @@ impl Grant {
     pub fn exclusive(&self) -> Option<String> {
         match self {
             Self::Pin(pin) => Some(pin.line.to_string()),
-            Self::Bus(BusSpec {
-                line: BusLine::Bench { name, .. },
-                at,
-            }) => Some(format!("bench:{name} at {at:#04x}")),
-            Self::Bus(BusSpec {
-                line: BusLine::Linux(path),
-                at,
-            }) => Some(format!("{} at {at:#04x}", path.display())),
+            Self::Bus(BusSpec { line: BusLine::Bench { name, .. }, at }) => {
+                Some(format!("bench:{name} at {at:#04x}"))
+            }
+            Self::Bus(BusSpec { line: BusLine::Linux(path), at }) => {
+                Some(format!("{} at {at:#04x}", path.display()))
+            }
             _ => None,
         }
     }

@@ -33,27 +33,15 @@ pub(super) fn manifest(
     folder: &Path,
     data: Option<PathBuf>,
 ) -> Result<Manifest, ConfigError> {
-    let source = Source {
-        text,
-        folder,
-        lines: true,
-    };
+    let source = Source { text, folder, lines: true };
     let document = DeTable::parse(text).map_err(|error| source.syntax(&error))?;
     let mut root = Table::document(&source, &document);
     let node = root.take("node");
-    let limits = root
-        .take("limits")
-        .map_or(Ok(Limits::default()), |entry| limits(&entry))?;
-    let actors = root
-        .take("actor")
-        .map_or(Ok(BTreeMap::new()), |entry| actors(&entry))?;
+    let limits = root.take("limits").map_or(Ok(Limits::default()), |entry| limits(&entry))?;
+    let actors = root.take("actor").map_or(Ok(BTreeMap::new()), |entry| actors(&entry))?;
     let node = node_config(node, data, &limits, &root)?;
     root.finish()?;
-    Ok(Manifest {
-        node,
-        limits,
-        actors,
-    })
+    Ok(Manifest { node, limits, actors })
 }
 
 fn node_config(
@@ -62,11 +50,7 @@ fn node_config(
     limits: &Limits,
     root: &Table<'_>,
 ) -> Result<NodeConfig, ConfigError> {
-    let mut node = NodeConfig {
-        listen: LISTEN,
-        data: PathBuf::new(),
-        peers: Vec::new(),
-    };
+    let mut node = NodeConfig { listen: LISTEN, data: PathBuf::new(), peers: Vec::new() };
     let mut named = None;
     if let Some(entry) = entry {
         let mut table = entry.table()?;
@@ -75,10 +59,7 @@ fn node_config(
                 listen.error("this is no address to listen on: write \"0.0.0.0:4433\"")
             })?;
         }
-        named = table
-            .take("data")
-            .map(|data| data.path(data.text()?))
-            .transpose()?;
+        named = table.take("data").map(|data| data.path(data.text()?)).transpose()?;
         if let Some(list) = table.take("peers") {
             node.peers = peers(&list, limits)?;
         }
@@ -110,10 +91,8 @@ fn peers(list: &Entry<'_>, limits: &Limits) -> Result<Vec<Peer>, ConfigError> {
     }
     if peers.len() > limits.peers {
         let most = limits.peers;
-        let what = format!(
-            "{} peers, and the limit is {most}: raise `peers` in [limits]",
-            peers.len()
-        );
+        let what =
+            format!("{} peers, and the limit is {most}: raise `peers` in [limits]", peers.len());
         return Err(list.error(what));
     }
     Ok(peers)
@@ -128,9 +107,7 @@ fn host_and_port(entry: &Entry<'_>) -> Result<String, ConfigError> {
     });
     match good {
         true => Ok(text.into()),
-        false => Err(entry.error(format!(
-            "{text:?} is not host:port: write \"attic.local:4433\""
-        ))),
+        false => Err(entry.error(format!("{text:?} is not host:port: write \"attic.local:4433\""))),
     }
 }
 
@@ -154,19 +131,12 @@ fn limits(entry: &Entry<'_>) -> Result<Limits, ConfigError> {
 
 fn actors(entry: &Entry<'_>) -> Result<BTreeMap<String, ActorConfig>, ConfigError> {
     let named = entry.table()?.names();
-    let names = named
-        .iter()
-        .map(|(name, _)| name.clone())
-        .collect::<Vec<_>>();
+    let names = named.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let mut held = BTreeSet::new();
     let mut actors = BTreeMap::new();
     for (name, entry) in named {
         let actor = actor(&entry)?;
-        let lines = entry
-            .table()?
-            .take("grant")
-            .map(|grants| grants.table())
-            .transpose()?;
+        let lines = entry.table()?.take("grant").map(|grants| grants.table()).transpose()?;
         for (name, entry) in lines.iter().flat_map(Table::names) {
             let Some(grant) = actor.grants.get(&name) else {
                 continue;
@@ -189,32 +159,16 @@ fn actor(entry: &Entry<'_>) -> Result<ActorConfig, ConfigError> {
     let mut table = entry.table()?;
     let component =
         grant::component(&table.need("component", "a CID, or a path to a .wasm file")?)?;
-    let grants = table
-        .take("grant")
-        .map_or(Ok(BTreeMap::new()), |entry| grant::grants(&entry))?;
-    let mailbox = table
-        .take("mailbox")
-        .map(|entry| entry.number(1))
-        .transpose()?;
+    let grants = table.take("grant").map_or(Ok(BTreeMap::new()), |entry| grant::grants(&entry))?;
+    let mailbox = table.take("mailbox").map(|entry| entry.number(1)).transpose()?;
     let actor = ActorConfig {
         component,
         grants,
         mailbox: mailbox.map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
-        memory: table
-            .take("memory")
-            .map(|entry| entry.bytes())
-            .transpose()?,
-        turn: table
-            .take("turn")
-            .map(|entry| entry.duration())
-            .transpose()?,
-        storage: table
-            .take("storage")
-            .map(|entry| entry.bytes())
-            .transpose()?,
-        restart: table
-            .take("restart")
-            .map_or(Ok(Restart::default()), |entry| restart(&entry))?,
+        memory: table.take("memory").map(|entry| entry.bytes()).transpose()?,
+        turn: table.take("turn").map(|entry| entry.duration()).transpose()?,
+        storage: table.take("storage").map(|entry| entry.bytes()).transpose()?,
+        restart: table.take("restart").map_or(Ok(Restart::default()), |entry| restart(&entry))?,
     };
     table.finish()?;
     Ok(actor)
@@ -224,19 +178,15 @@ fn restart(entry: &Entry<'_>) -> Result<Restart, ConfigError> {
     let mut restart = Restart::default();
     let mut table = entry.table()?;
     if let Some(entry) = table.take("when") {
-        let words = [
-            ("always", When::Always),
-            ("failed", When::Failed),
-            ("never", When::Never),
-        ];
+        let words = [("always", When::Always), ("failed", When::Failed), ("never", When::Never)];
         restart.when = entry.word(&words)?;
     }
     if let Some(entry) = table.take("max") {
         let max = entry.number(1)?;
         if max > RESTARTS {
-            return Err(entry.error(format!(
-                "{max} restarts are too many: write {RESTARTS} or fewer"
-            )));
+            return Err(
+                entry.error(format!("{max} restarts are too many: write {RESTARTS} or fewer"))
+            );
         }
         restart.max = max as u32;
     }

@@ -10,22 +10,13 @@ const TIMES: [(&str, u64); 5] = [
     ("h", 3_600 * 1_000_000_000),
 ];
 
-const SIZES: [(&str, u64); 4] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("B", 1),
-];
+const SIZES: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 /// A duration above zero; the error says what to write.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    quantity(text, &TIMES)
-        .map(Duration::from_nanos)
-        .ok_or_else(|| {
-            format!(
-                "{text:?} is not a duration above zero: write a whole number and us, ms, s, m or h"
-            )
-        })
+    quantity(text, &TIMES).map(Duration::from_nanos).ok_or_else(|| {
+        format!("{text:?} is not a duration above zero: write a whole number and us, ms, s, m or h")
+    })
 }
 
 /// A number of bytes above zero; the error says what to write.
@@ -50,11 +41,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let size = units.iter().find(|(name, _)| *name == unit.trim_start())?.1;
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(size)
-        .filter(|total| *total > 0)
+    number.parse::<u64>().ok()?.checked_mul(size).filter(|total| *total > 0)
 }
 
 #[cfg(test)]
@@ -73,17 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in [
-            "",
-            "s",
-            "10",
-            "0s",
-            "-1s",
-            "1.5s",
-            "10 parsecs",
-            "99999999999999h",
-            "１s",
-        ] {
+        for text in ["", "s", "10", "0s", "-1s", "1.5s", "10 parsecs", "99999999999999h", "１s"] {
             assert!(duration(text).is_err(), "{text}");
             assert!(bytes(text).is_err(), "{text}");
         }

@@ -66,24 +66,14 @@ impl Input {
             level = first;
         }
         let script = settle(level, &levels, debounce.unwrap_or_default()).into_iter();
-        Ok(Self {
-            opened: now,
-            level,
-            edges,
-            script,
-        })
+        Ok(Self { opened: now, level, edges, script })
     }
 }
 
 impl Line for Input {
     fn level(&mut self, now: Duration) -> Result<bool, String> {
         let since = now.saturating_sub(self.opened);
-        let past = self
-            .script
-            .as_slice()
-            .iter()
-            .take_while(|(at, _)| *at <= since)
-            .last();
+        let past = self.script.as_slice().iter().take_while(|(at, _)| *at <= since).last();
         Ok(past.map_or(self.level, |(_, level)| *level))
     }
 
@@ -100,21 +90,14 @@ impl Line for Input {
                 Edges::None => false,
             };
             if wanted {
-                found.push(Change {
-                    level,
-                    at: self.opened + at,
-                    missed: 0,
-                });
+                found.push(Change { level, at: self.opened + at, missed: 0 });
             }
         }
         Ok(())
     }
 
     fn next(&self) -> Option<Duration> {
-        self.script
-            .as_slice()
-            .first()
-            .map(|(at, _)| self.opened.saturating_add(*at))
+        self.script.as_slice().first().map(|(at, _)| self.opened.saturating_add(*at))
     }
 }
 
@@ -129,13 +112,7 @@ impl Trace {
         let name = format!("{}/{column}", file.display());
         let values = values(&rows::read(file, most)?, column)
             .map_err(|why| format!("{}: {why}", file.display()))?;
-        Ok(Self {
-            name,
-            opened: now,
-            every,
-            values,
-            played: None,
-        })
+        Ok(Self { name, opened: now, every, values, played: None })
     }
 }
 
@@ -149,10 +126,7 @@ impl Probe for Trace {
         }
         if row >= last {
             let rows = self.values.len();
-            tracing::info!(
-                "{}: the last of {rows} rows is played, its reading stays",
-                self.name
-            );
+            tracing::info!("{}: the last of {rows} rows is played, its reading stays", self.name);
         }
         self.played = Some(row.min(last));
         Ok(Some(self.values[row.min(last)]))
@@ -162,16 +136,10 @@ impl Probe for Trace {
 /// The numbers of one column; never none.
 fn values(text: &str, column: &str) -> Result<Vec<f64>, String> {
     let mut rows = rows::rows(text);
-    let (_, header) = rows
-        .next()
-        .ok_or("there is no header: write one, then a row a reading")?;
+    let (_, header) = rows.next().ok_or("there is no header: write one, then a row a reading")?;
     let place = header.iter().position(|name| *name == column);
-    let place = place.ok_or_else(|| {
-        format!(
-            "there is no column {column:?}: there are {}",
-            header.join(", ")
-        )
-    })?;
+    let place = place
+        .ok_or_else(|| format!("there is no column {column:?}: there are {}", header.join(", ")))?;
     let values = rows.map(|(line, row)| {
         let value = row.get(place).and_then(|field| field.parse::<f64>().ok());
         value.filter(|value| value.is_finite()).ok_or_else(|| {
@@ -216,9 +184,7 @@ fn settle(first: bool, steps: &[(Duration, bool)], debounce: Duration) -> Vec<(D
     let mut changes = Vec::new();
     let mut level = first;
     for (place, (at, to)) in moves.iter().enumerate() {
-        let until = moves
-            .get(place + 1)
-            .map_or(Duration::MAX, |(next, _)| *next);
+        let until = moves.get(place + 1).map_or(Duration::MAX, |(next, _)| *next);
         if *to != level && until.saturating_sub(*at) >= debounce.max(Duration::from_nanos(1)) {
             changes.push((at.saturating_add(debounce), *to));
             level = *to;
@@ -245,19 +211,12 @@ mod tests {
     fn played(input: &mut Input, until: Duration) -> Vec<(u64, bool)> {
         let mut found = Vec::new();
         input.changes(until, &mut found).unwrap();
-        found
-            .iter()
-            .map(|change| (change.at.as_millis() as u64, change.level))
-            .collect()
+        found.iter().map(|change| (change.at.as_millis() as u64, change.level)).collect()
     }
 
     #[test]
     fn a_script_plays_from_the_claim() {
-        let mut input = input(
-            "ms,level\n0,1\n# pressed\n10,0\n10,0\n30,1\n",
-            Edges::Both,
-            None,
-        );
+        let mut input = input("ms,level\n0,1\n# pressed\n10,0\n10,0\n30,1\n", Edges::Both, None);
         assert_eq!(input.level(ms(100)), Ok(true));
         assert_eq!(input.next(), Some(ms(110)));
         assert_eq!(played(&mut input, ms(109)), []);
@@ -269,14 +228,8 @@ mod tests {
     #[test]
     fn only_the_edges_that_are_granted_come() {
         let script = "5,1\n10,0\n15,1\n";
-        assert_eq!(
-            played(&mut input(script, Edges::Rising, None), ms(500)).len(),
-            2
-        );
-        assert_eq!(
-            played(&mut input(script, Edges::Falling, None), ms(500)),
-            [(110, false)]
-        );
+        assert_eq!(played(&mut input(script, Edges::Rising, None), ms(500)).len(), 2);
+        assert_eq!(played(&mut input(script, Edges::Falling, None), ms(500)), [(110, false)]);
         assert_eq!(played(&mut input(script, Edges::None, None), ms(500)), []);
     }
 
@@ -290,22 +243,14 @@ mod tests {
     fn a_trace_plays_a_row_a_period_and_its_last_reading_stays() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("t.csv");
-        std::fs::write(
-            &file,
-            "date,temp\n2010/01/01 00:00,39.4\n2010/01/01 01:00,39.2\n",
-        )
-        .unwrap();
+        std::fs::write(&file, "date,temp\n2010/01/01 00:00,39.4\n2010/01/01 01:00,39.2\n").unwrap();
         let mut trace = Trace::open((&file, "temp"), ms(10), 1000, ms(100)).unwrap();
         assert_eq!(trace.read(ms(100)), Ok(Some(39.4)));
         assert_eq!(trace.read(ms(110)), Ok(Some(39.2)));
         assert_eq!(trace.read(ms(120)), Ok(None));
-        let error = Trace::open((&file, "humidity"), ms(10), 1000, ms(0))
-            .err()
-            .unwrap();
+        let error = Trace::open((&file, "humidity"), ms(10), 1000, ms(0)).err().unwrap();
         assert!(error.contains("there are date, temp"), "{error}");
-        let error = Trace::open((&file, "temp"), ms(10), 10, ms(0))
-            .err()
-            .unwrap();
+        let error = Trace::open((&file, "temp"), ms(10), 10, ms(0)).err().unwrap();
         assert!(error.contains("trace-bytes"), "{error}");
     }
 

@@ -49,27 +49,17 @@ impl Buses {
 
     pub fn claim(&mut self, owner: ActorId, spec: &BusSpec) -> Result<BusId, DeviceError> {
         let grant = spec.to_string();
-        let open = |why| DeviceError::Open {
-            grant: grant.clone(),
-            why,
-        };
+        let open = |why| DeviceError::Open { grant: grant.clone(), why };
         let BusLine::Bench { registers, .. } = &spec.line else {
             let why = "this version drives simulated buses only: write \"bench:NAME\"";
             return Err(open(why.into()));
         };
         if self.held.len() >= self.most {
-            return Err(DeviceError::TooMany {
-                grant,
-                limit: "bus-devices",
-                most: self.most,
-            });
+            return Err(DeviceError::TooMany { grant, limit: "bus-devices", most: self.most });
         }
         let key = Grant::Bus(spec.clone()).exclusive();
         if let Some(other) = self.held.values().find(|device| device.key == key) {
-            return Err(DeviceError::Taken {
-                grant,
-                owner: other.owner,
-            });
+            return Err(DeviceError::Taken { grant, owner: other.owner });
         }
         let registers = match registers {
             Some(file) => rows::read(file, self.trace_bytes)
@@ -78,15 +68,7 @@ impl Buses {
             None => [0; 256],
         };
         self.next += 1;
-        self.held.insert(
-            BusId(self.next),
-            Device {
-                owner,
-                key,
-                registers,
-                pointer: 0,
-            },
-        );
+        self.held.insert(BusId(self.next), Device { owner, key, registers, pointer: 0 });
         Ok(BusId(self.next))
     }
 
@@ -135,10 +117,7 @@ fn image(text: &str) -> Result<[u8; 256], String> {
     };
     let mut registers = [0; 256];
     for (line, row) in rows::rows(text).filter(|(_, row)| row[..] != ["register", "value"]) {
-        let fields = row
-            .iter()
-            .map(|field| byte(field))
-            .collect::<Option<Vec<_>>>();
+        let fields = row.iter().map(|field| byte(field)).collect::<Option<Vec<_>>>();
         let Some([register, value]) = fields.as_deref() else {
             return Err(format!("line {line} is no register: write 0xd0,0x60"));
         };
@@ -154,13 +133,7 @@ mod tests {
     const OWNER: ActorId = ActorId([1; 16]);
 
     fn bench(registers: Option<std::path::PathBuf>) -> BusSpec {
-        BusSpec {
-            line: BusLine::Bench {
-                name: "bme280".into(),
-                registers,
-            },
-            at: 0x76,
-        }
+        BusSpec { line: BusLine::Bench { name: "bme280".into(), registers }, at: 0x76 }
     }
 
     #[test]
@@ -191,19 +164,10 @@ mod tests {
     #[test]
     fn what_is_not_simulated_or_not_readable_is_refused_by_its_grant() {
         let mut buses = Buses::new(&Limits::default());
-        let real = BusSpec {
-            line: BusLine::Linux("/dev/i2c-1".into()),
-            at: 0x76,
-        };
+        let real = BusSpec { line: BusLine::Linux("/dev/i2c-1".into()), at: 0x76 };
         let error = buses.claim(OWNER, &real).unwrap_err().to_string();
-        assert!(
-            error.contains("i2c = \"/dev/i2c-1\"") && error.contains("bench:NAME"),
-            "{error}"
-        );
-        let error = buses
-            .claim(OWNER, &bench(Some("/nowhere".into())))
-            .unwrap_err()
-            .to_string();
+        assert!(error.contains("i2c = \"/dev/i2c-1\"") && error.contains("bench:NAME"), "{error}");
+        let error = buses.claim(OWNER, &bench(Some("/nowhere".into()))).unwrap_err().to_string();
         assert!(error.contains("/nowhere"), "{error}");
         assert!(image("0xd0").unwrap_err().contains("line 1"));
         assert!(image("0xd0,256").unwrap_err().contains("line 1"));

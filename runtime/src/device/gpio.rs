@@ -66,16 +66,14 @@ pub(super) fn find(label: Option<&str>, line: &str) -> Result<Found, String> {
         (0, _) if paths.is_empty() => Err("this machine has no GPIO chip under /dev: run on a \
             board that has one, or write \"bench:NAME\" for a simulated line"
             .into()),
-        (0, Some(why)) => Err(format!(
-            "no such line, and {why}: let this user read it, group gpio"
-        )),
+        (0, Some(why)) => {
+            Err(format!("no such line, and {why}: let this user read it, group gpio"))
+        }
         (0, None) => Err(format!(
             "no such line on {}: write a name or offset that `gpioinfo` shows",
             labels.join(", ")
         )),
-        (many, _) => Err(format!(
-            "{many} lines have that name: write \"gpio:LABEL/{line}\""
-        )),
+        (many, _) => Err(format!("{many} lines have that name: write \"gpio:LABEL/{line}\"")),
     }
 }
 
@@ -91,14 +89,9 @@ fn search(
     if label.is_none_or(|label| label == info.label) {
         let offset = label.and_then(|_| line.parse::<u32>().ok());
         for at in chip.line_info_iter()? {
-            let Info {
-                name, offset: here, ..
-            } = at?;
+            let Info { name, offset: here, .. } = at?;
             if name == line || offset == Some(here) {
-                found.push(Found {
-                    chip: path.into(),
-                    offset: here,
-                });
+                found.push(Found { chip: path.into(), offset: here });
             }
         }
     }
@@ -110,34 +103,18 @@ impl Gpio {
     /// kept by the kernel until they are read.
     pub fn open(found: &Found, direction: &Direction, buffer: u32) -> Result<Self, String> {
         let chip = Chip::from_path(&found.chip).map_err(|why| why.to_string())?;
-        let info = chip
-            .line_info(found.offset)
-            .map_err(|why| why.to_string())?;
+        let info = chip.line_info(found.offset).map_err(|why| why.to_string())?;
         if info.used {
-            let by = if info.consumer.is_empty() {
-                "the kernel"
-            } else {
-                &info.consumer
-            };
-            return Err(format!(
-                "the line is held by {by}: stop that, or choose another line"
-            ));
+            let by = if info.consumer.is_empty() { "the kernel" } else { &info.consumer };
+            return Err(format!("the line is held by {by}: stop that, or choose another line"));
         }
         let mut builder = Request::builder();
-        builder
-            .on_chip(&found.chip)
-            .with_consumer("edge-host")
-            .with_line(found.offset);
+        builder.on_chip(&found.chip).with_consumer("edge-host").with_line(found.offset);
         builder.using_abi_version(gpiocdev::AbiVersion::V2);
         let edges = configure(&mut builder, direction, buffer);
         let request = builder.request().map_err(|why| why.to_string())?;
         let (order, clock) = Default::default();
-        Ok(Self {
-            request,
-            edges,
-            order,
-            clock,
-        })
+        Ok(Self { request, edges, order, clock })
     }
 
     fn read_events(&mut self, now: Duration, found: &mut Vec<Change>) -> gpiocdev::Result<()> {
@@ -167,12 +144,7 @@ fn configure(builder: &mut Builder, direction: &Direction, buffer: u32) -> bool 
             builder.as_output(value(*safe));
             false
         }
-        Direction::Input {
-            edges,
-            pull,
-            debounce,
-            ..
-        } => {
+        Direction::Input { edges, pull, debounce, .. } => {
             builder.as_input();
             builder.with_bias(pull.map(|pull| match pull {
                 Pull::Up => Bias::PullUp,
@@ -184,9 +156,7 @@ fn configure(builder: &mut Builder, direction: &Direction, buffer: u32) -> bool 
                 Edges::Both => EdgeDetection::BothEdges,
                 Edges::None => return false,
             };
-            builder
-                .with_edge_detection(edges)
-                .with_kernel_event_buffer_size(buffer);
+            builder.with_edge_detection(edges).with_kernel_event_buffer_size(buffer);
             if let Some(debounce) = debounce {
                 builder.with_debounce_period(*debounce);
             }
@@ -197,9 +167,7 @@ fn configure(builder: &mut Builder, direction: &Direction, buffer: u32) -> bool 
 
 impl Line for Gpio {
     fn drive(&mut self, high: bool) -> Result<(), String> {
-        self.request
-            .set_lone_value(value(high))
-            .map_err(|why| why.to_string())
+        self.request.set_lone_value(value(high)).map_err(|why| why.to_string())
     }
 
     fn level(&mut self, _now: Duration) -> Result<bool, String> {
@@ -209,8 +177,7 @@ impl Line for Gpio {
 
     fn changes(&mut self, now: Duration, found: &mut Vec<Change>) -> Result<(), String> {
         if self.edges {
-            self.read_events(now, found)
-                .map_err(|why| why.to_string())?;
+            self.read_events(now, found).map_err(|why| why.to_string())?;
         }
         Ok(())
     }
@@ -233,9 +200,7 @@ impl KernelClock {
     fn at(&mut self, kernel_ns: u64, now: Duration) -> Duration {
         let kernel = i128::from(kernel_ns);
         let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
-        let offset = self
-            .offset
-            .map_or(now - kernel, |offset| offset.min(now - kernel));
+        let offset = self.offset.map_or(now - kernel, |offset| offset.min(now - kernel));
         self.offset = Some(offset);
         let at = Duration::from_nanos(u64::try_from(kernel + offset).unwrap_or(0));
         self.last = self.last.max(at);
@@ -276,11 +241,7 @@ mod tests {
     fn a_line_that_is_not_there_is_refused_with_what_to_do() {
         let why = find(None, "EDGE_HOST_HAS_NO_SUCH_LINE").unwrap_err();
         let chips = gpiocdev::chip::chips().unwrap();
-        let word = if chips.is_empty() {
-            "bench:NAME"
-        } else {
-            "no such line"
-        };
+        let word = if chips.is_empty() { "bench:NAME" } else { "no such line" };
         assert!(why.contains(word), "{why}");
     }
 }

@@ -26,36 +26,22 @@ pub(super) struct Number {
 pub(super) fn open(root: &Path, chip: &str, input: &str) -> Result<Number, String> {
     let monitors = root.join("sys/class/hwmon");
     let found = listed(&monitors, "name");
-    let mut named = found
-        .iter()
-        .filter(|(_, name)| name == chip)
-        .map(|(folder, _)| folder);
+    let mut named = found.iter().filter(|(_, name)| name == chip).map(|(folder, _)| folder);
     let folder = match (named.next(), named.next()) {
         (Some(folder), None) => folder,
         (Some(_), Some(_)) => {
-            return Err(format!(
-                "two monitors are named {chip}: use a sensor that has one name"
-            ));
+            return Err(format!("two monitors are named {chip}: use a sensor that has one name"));
         }
         (None, _) => {
-            return Err(format!(
-                "there is no monitor {chip}: {}",
-                there_are(&found, &monitors)
-            ));
+            return Err(format!("there is no monitor {chip}: {}", there_are(&found, &monitors)));
         }
     };
     let kind = input.trim_end_matches(|c: char| c.is_ascii_digit());
-    let scale = SCALES
-        .iter()
-        .find(|(name, _)| *name == kind)
-        .map(|(_, scale)| *scale);
+    let scale = SCALES.iter().find(|(name, _)| *name == kind).map(|(_, scale)| *scale);
     let file = folder.join(format!("{input}_input"));
     match scale {
         Some(scale) if file.exists() => Ok(Number { file, scale }),
-        _ => Err(format!(
-            "{chip} has no input {input}: it has {}",
-            inputs(folder)
-        )),
+        _ => Err(format!("{chip} has no input {input}: it has {}", inputs(folder))),
     }
 }
 
@@ -82,10 +68,7 @@ pub(super) fn there_are(found: &[(PathBuf, String)], folder: &Path) -> String {
     match found {
         [] => format!("this machine has none under {}", folder.display()),
         _ => {
-            let names = found
-                .iter()
-                .map(|(_, name)| name.as_str())
-                .collect::<Vec<_>>();
+            let names = found.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>();
             format!("there are {}", names.join(", "))
         }
     }
@@ -97,11 +80,7 @@ fn inputs(folder: &Path) -> String {
     let names = names.filter_map(|name| name.strip_suffix("_input").map(String::from));
     let mut names = names.collect::<Vec<_>>();
     names.sort_unstable();
-    if names.is_empty() {
-        "none".into()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -113,11 +92,7 @@ mod tests {
         let monitors = root.path().join("sys/class/hwmon");
         for (folder, name, inputs) in [
             ("hwmon0", "cpu_thermal", &[("temp1", "48312")][..]),
-            (
-                "hwmon1",
-                "rpi_volt",
-                &[("in0", "4980"), ("fan1", "1200")][..],
-            ),
+            ("hwmon1", "rpi_volt", &[("in0", "4980"), ("fan1", "1200")][..]),
             ("hwmon2", "nvme", &[][..]),
             ("hwmon3", "nvme", &[][..]),
         ] {
@@ -156,11 +131,7 @@ mod tests {
     fn a_monitor_that_gives_no_number_is_an_error() {
         let root = tree();
         let mut number = open(root.path(), "cpu_thermal", "temp1").unwrap();
-        std::fs::write(
-            root.path().join("sys/class/hwmon/hwmon0/temp1_input"),
-            "hot",
-        )
-        .unwrap();
+        std::fs::write(root.path().join("sys/class/hwmon/hwmon0/temp1_input"), "hot").unwrap();
         assert!(number.read(Duration::ZERO).unwrap_err().contains("\"hot\""));
     }
 }

@@ -12,10 +12,7 @@ pub(super) struct Lease {
 impl Lease {
     /// A lease that does not run yet; without a length it never ends.
     pub fn new(length: Option<Duration>) -> Self {
-        Self {
-            length,
-            until: None,
-        }
+        Self { length, until: None }
     }
 
     /// Runs anew from `now`.

@@ -43,29 +43,17 @@ struct Pin {
 
 impl Pins {
     pub fn new(most: usize, events: Sender<Event>) -> Self {
-        Self {
-            held: BTreeMap::new(),
-            last: 0,
-            most,
-            events,
-        }
+        Self { held: BTreeMap::new(), last: 0, most, events }
     }
 
     /// Whether a line may be claimed.
     pub fn free(&self, spec: &PinSpec, key: &str) -> Result<(), DeviceError> {
         let grant = || spec.to_string();
         if self.held.len() >= self.most {
-            return Err(DeviceError::TooMany {
-                grant: grant(),
-                limit: "pins",
-                most: self.most,
-            });
+            return Err(DeviceError::TooMany { grant: grant(), limit: "pins", most: self.most });
         }
         match self.held.values().find(|pin| pin.key == key) {
-            Some(pin) => Err(DeviceError::Taken {
-                grant: grant(),
-                owner: pin.owner,
-            }),
+            Some(pin) => Err(DeviceError::Taken { grant: grant(), owner: pin.owner }),
             None => Ok(()),
         }
     }
@@ -109,9 +97,7 @@ impl Pins {
     pub fn drive(&mut self, id: PinId, high: bool, now: Duration) -> Result<bool, DeviceError> {
         let pin = self.held.get_mut(&id).ok_or(DeviceError::NotHeld(id))?;
         if pin.safe().is_none() {
-            return Err(DeviceError::Input {
-                grant: pin.spec.to_string(),
-            });
+            return Err(DeviceError::Input { grant: pin.spec.to_string() });
         }
         pin.line.drive(high).map_err(|why| pin.failed(why))?;
         pin.unsafe_until = None;
@@ -167,10 +153,7 @@ impl Pins {
     /// to be called again at the latest.
     pub fn tick(&mut self, now: Duration) -> Option<Duration> {
         let events = &self.events;
-        let due = self
-            .held
-            .iter_mut()
-            .filter_map(|(id, pin)| pin.tick(*id, now, events));
+        let due = self.held.iter_mut().filter_map(|(id, pin)| pin.tick(*id, now, events));
         due.min()
     }
 }
@@ -224,13 +207,7 @@ impl Pin {
             };
             self.sequence += missed + 1;
             let (sequence, dropped) = (self.sequence, missed + lost);
-            self.waiting = Some(Event::Edge {
-                pin: id,
-                level,
-                at,
-                sequence,
-                dropped,
-            });
+            self.waiting = Some(Event::Edge { pin: id, level, at, sequence, dropped });
             self.send(events);
         }
     }
@@ -253,10 +230,7 @@ impl Pin {
     }
 
     fn failed(&self, why: String) -> DeviceError {
-        DeviceError::Failed {
-            grant: self.spec.to_string(),
-            why,
-        }
+        DeviceError::Failed { grant: self.spec.to_string(), why }
     }
 }
 

@@ -26,11 +26,7 @@ impl Proc {
             ProcReading::Uptime => "uptime",
             ProcReading::Processor => "stat",
         });
-        Self {
-            file,
-            reading: reading.clone(),
-            ticks: None,
-        }
+        Self { file, reading: reading.clone(), ticks: None }
     }
 }
 
@@ -41,10 +37,7 @@ impl Probe for Proc {
         let wrong = || format!("{shown} is not as proc(5) says: use another sensor");
         match &self.reading {
             ProcReading::LoadAverage | ProcReading::Uptime => {
-                let first = text
-                    .split_whitespace()
-                    .next()
-                    .and_then(|word| word.parse().ok());
+                let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
                 first.map(Some).ok_or_else(wrong)
             }
             ProcReading::Memory(entry) => memory(&text, entry).map(Some),
@@ -63,25 +56,13 @@ impl Probe for Proc {
 fn memory(text: &str, entry: &str) -> Result<f64, String> {
     let entries = || text.lines().filter_map(|line| line.split_once(':'));
     let Some((_, value)) = entries().find(|(name, _)| *name == entry) else {
-        let names = entries()
-            .map(|(name, _)| name)
-            .take(NAMED)
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(format!(
-            "/proc/meminfo has no {entry}: it has {names} and more"
-        ));
+        let names = entries().map(|(name, _)| name).take(NAMED).collect::<Vec<_>>().join(", ");
+        return Err(format!("/proc/meminfo has no {entry}: it has {names} and more"));
     };
     let mut words = value.split_whitespace();
     let number = words.next().and_then(|word| word.parse::<f64>().ok());
-    let scale = if words.next() == Some("kB") {
-        1024.0
-    } else {
-        1.0
-    };
-    number
-        .map(|number| number * scale)
-        .ok_or_else(|| format!("{entry} is {value:?}, no number"))
+    let scale = if words.next() == Some("kB") { 1024.0 } else { 1.0 };
+    number.map(|number| number * scale).ok_or_else(|| format!("{entry} is {value:?}, no number"))
 }
 
 /// Busy and all ticks: user, nice, system, idle, iowait, irq, softirq, steal. Guests' ticks are
@@ -91,9 +72,7 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
     let ticks = fields.split_whitespace().take(8).map(str::parse);
     let ticks = ticks.collect::<Result<Vec<u64>, _>>().ok()?;
     let idle = ticks.get(3)?.checked_add(*ticks.get(4)?)?;
-    let all = ticks
-        .iter()
-        .try_fold(0_u64, |sum, ticks| sum.checked_add(*ticks))?;
+    let all = ticks.iter().try_fold(0_u64, |sum, ticks| sum.checked_add(*ticks))?;
     Some((all.checked_sub(idle)?, all))
 }
 
@@ -106,12 +85,7 @@ mod tests {
         let read = |reading| Proc::open(Path::new("/"), &reading).read(Duration::ZERO);
         assert!(read(ProcReading::LoadAverage).unwrap().unwrap() >= 0.0);
         assert!(read(ProcReading::Uptime).unwrap().unwrap() > 0.0);
-        assert!(
-            read(ProcReading::Memory("MemAvailable".into()))
-                .unwrap()
-                .unwrap()
-                > 1e6
-        );
+        assert!(read(ProcReading::Memory("MemAvailable".into())).unwrap().unwrap() > 1e6);
         let error = read(ProcReading::Memory("Memory".into())).unwrap_err();
         assert!(error.contains("MemTotal, MemFree"), "{error}");
         assert_eq!(read(ProcReading::Processor), Ok(None));

@@ -27,19 +27,12 @@ struct Sensor {
 
 impl Sensors {
     pub fn new(most: usize) -> Self {
-        Self {
-            open: BTreeMap::new(),
-            next: 0,
-            most,
-        }
+        Self { open: BTreeMap::new(), next: 0, most }
     }
 
     /// One more user of a sensor that is open already.
     pub fn share(&mut self, spec: &SensorSpec) -> Option<SensorId> {
-        let (id, sensor) = self
-            .open
-            .iter_mut()
-            .find(|(_, sensor)| sensor.spec == *spec)?;
+        let (id, sensor) = self.open.iter_mut().find(|(_, sensor)| sensor.spec == *spec)?;
         sensor.users += 1;
         Some(*id)
     }
@@ -57,24 +50,13 @@ impl Sensors {
         }
         if self.open.len() >= self.most {
             let grant = spec.to_string();
-            return Err(DeviceError::TooMany {
-                grant,
-                limit: "sensors",
-                most: self.most,
-            });
+            return Err(DeviceError::TooMany { grant, limit: "sensors", most: self.most });
         }
         self.next += 1;
         let last = first.map(|value| Reading { value, at: now });
         let due = now.saturating_add(spec.every);
         let (spec, probe) = (spec.clone(), Some(probe));
-        let sensor = Sensor {
-            spec,
-            users: 1,
-            probe,
-            due,
-            last,
-            failing: false,
-        };
+        let sensor = Sensor { spec, users: 1, probe, due, last, failing: false };
         self.open.insert(SensorId(self.next), sensor);
         Ok(SensorId(self.next))
     }
@@ -160,30 +142,19 @@ mod tests {
     }
 
     fn spec(every: u64) -> SensorSpec {
-        SensorSpec {
-            source: SensorSource::Proc(ProcReading::Uptime),
-            every: ms(every),
-        }
+        SensorSpec { source: SensorSource::Proc(ProcReading::Uptime), every: ms(every) }
     }
 
     #[test]
     fn a_sensor_is_due_every_period_and_missed_ones_are_let_go() {
         let mut sensors = Sensors::new(2);
-        let id = sensors
-            .add(&spec(100), Box::new(Fixed), Some(1.0), ms(5))
-            .unwrap();
+        let id = sensors.add(&spec(100), Box::new(Fixed), Some(1.0), ms(5)).unwrap();
         assert_eq!(sensors.due(), Some(ms(105)));
         assert!(sensors.take_due(ms(104)).is_empty());
         let (same, probe) = sensors.take_due(ms(110)).pop().unwrap();
         assert_eq!((same, sensors.due()), (id, Some(ms(205))));
         sensors.publish(id, probe, Ok(Some(2.0)), ms(110));
-        assert_eq!(
-            sensors.last(id),
-            Some(Reading {
-                value: 2.0,
-                at: ms(110)
-            })
-        );
+        assert_eq!(sensors.last(id), Some(Reading { value: 2.0, at: ms(110) }));
         assert_eq!(sensors.take_due(ms(1_000)).len(), 1);
         assert_eq!(sensors.due(), Some(ms(1_005)));
     }
@@ -191,17 +162,9 @@ mod tests {
     #[test]
     fn a_failing_sensor_keeps_its_last_reading() {
         let mut sensors = Sensors::new(2);
-        let id = sensors
-            .add(&spec(100), Box::new(Fixed), Some(1.0), ms(0))
-            .unwrap();
+        let id = sensors.add(&spec(100), Box::new(Fixed), Some(1.0), ms(0)).unwrap();
         sensors.publish(id, Box::new(Fixed), Err("unplugged".into()), ms(100));
-        assert_eq!(
-            sensors.last(id),
-            Some(Reading {
-                value: 1.0,
-                at: ms(0)
-            })
-        );
+        assert_eq!(sensors.last(id), Some(Reading { value: 1.0, at: ms(0) }));
         assert!(sensors.open[&id].failing);
         sensors.publish(id, Box::new(Fixed), Ok(None), ms(200));
         assert!(!sensors.open[&id].failing);
@@ -210,14 +173,10 @@ mod tests {
     #[test]
     fn equal_specs_share_a_sensor_until_the_last_user_is_gone() {
         let mut sensors = Sensors::new(1);
-        let id = sensors
-            .add(&spec(100), Box::new(Fixed), None, ms(0))
-            .unwrap();
+        let id = sensors.add(&spec(100), Box::new(Fixed), None, ms(0)).unwrap();
         assert_eq!(sensors.share(&spec(100)), Some(id));
         assert_eq!(sensors.share(&spec(200)), None);
-        let full = sensors
-            .add(&spec(200), Box::new(Fixed), None, ms(0))
-            .unwrap_err();
+        let full = sensors.add(&spec(200), Box::new(Fixed), None, ms(0)).unwrap_err();
         assert!(full.to_string().contains("sensors = "), "{full}");
         sensors.drop_user(id);
         assert_eq!(sensors.due(), Some(ms(100)));

@@ -19,11 +19,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let (devices, events) =
             Devices::open_at(folder.path(), &Limits::default(), Instant::now()).unwrap();
-        Self {
-            devices,
-            events,
-            folder,
-        }
+        Self { devices, events, folder }
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -68,11 +64,7 @@ fn a_lease_runs_out_on_the_device_thread() {
     let mut bench = Bench::open();
     let spec = bench.pin("{ pin = \"bench:heater\", safe = \"high\", lease = \"20ms\" }");
     let pin = bench.devices.claim(OWNER, &spec).unwrap();
-    assert_eq!(
-        bench.devices.level(pin),
-        Some(true),
-        "a claim applies the safe level"
-    );
+    assert_eq!(bench.devices.level(pin), Some(true), "a claim applies the safe level");
     bench.devices.drive(pin, false).unwrap();
     assert_eq!(bench.event(), Event::Expired { pin });
     assert_eq!(bench.devices.level(pin), Some(true));
@@ -88,27 +80,13 @@ fn held_pins_can_be_seen_and_have_one_holder() {
     assert_eq!((state.pin, state.owner, &state.spec), (pin, OWNER, &spec));
     assert_eq!((state.level, state.edges), (Some(true), 0));
     assert!(state.lease_left.unwrap() > Duration::from_secs(3_000));
-    let error = bench
-        .devices
-        .claim(ActorId([2; 16]), &spec)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("pin = \"bench:heater\"") && error.contains("held by"),
-        "{error}"
-    );
+    let error = bench.devices.claim(ActorId([2; 16]), &spec).unwrap_err().to_string();
+    assert!(error.contains("pin = \"bench:heater\"") && error.contains("held by"), "{error}");
     bench.devices.unclaim(pin).unwrap();
     assert!(bench.devices.pins().is_empty());
     bench.devices.claim(ActorId([2; 16]), &spec).unwrap();
     bench.devices.close();
-    assert!(
-        bench
-            .devices
-            .claim(OWNER, &spec)
-            .unwrap_err()
-            .to_string()
-            .contains("stopping")
-    );
+    assert!(bench.devices.claim(OWNER, &spec).unwrap_err().to_string().contains("stopping"));
 }
 
 #[test]
@@ -118,16 +96,8 @@ fn a_button_is_pressed_by_its_script() {
     let spec = bench.pin("{ pin = \"bench:button?script=presses.csv\", input = \"both\" }");
     let pin = bench.devices.claim(OWNER, &spec).unwrap();
     let edges = [bench.event(), bench.event()];
-    let Event::Edge { at, .. } = edges[0] else {
-        panic!("{edges:?}")
-    };
-    let edge = |level, at, sequence| Event::Edge {
-        pin,
-        level,
-        at,
-        sequence,
-        dropped: 0,
-    };
+    let Event::Edge { at, .. } = edges[0] else { panic!("{edges:?}") };
+    let edge = |level, at, sequence| Event::Edge { pin, level, at, sequence, dropped: 0 };
     let second = edge(false, at + Duration::from_millis(3), 2);
     assert_eq!(edges, [edge(true, at, 1), second]);
     assert_eq!(bench.devices.level(pin), Some(false));
@@ -139,10 +109,7 @@ fn a_trace_is_played_and_shared() {
     bench.write("sf.csv", "temp,date\n47.8,2010\n47.4,2010\n46.9,2010\n");
     let spec = bench.sensor("sensor:bench:sf.csv/temp?every=5ms");
     let sensor = bench.devices.sensor(&spec).unwrap();
-    let first = bench
-        .devices
-        .last(sensor)
-        .expect("the first row is there at once");
+    let first = bench.devices.last(sensor).expect("the first row is there at once");
     assert_eq!(bench.devices.sensor(&spec).unwrap(), sensor);
     bench.devices.drop_sensor(sensor);
     until(|| bench.devices.last(sensor).unwrap().value == 46.9);
@@ -160,24 +127,14 @@ fn what_this_machine_lacks_is_refused_by_its_grant() {
         ("sensor:thermal:cpu-thermal", "this machine has none under"),
         ("sensor:proc:loadavg", "proc/loadavg"),
     ] {
-        let error = bench
-            .devices
-            .sensor(&bench.sensor(grant))
-            .unwrap_err()
-            .to_string();
+        let error = bench.devices.sensor(&bench.sensor(grant)).unwrap_err().to_string();
         let named = grant.split('/').next_back().unwrap();
-        assert!(
-            error.contains("grant sensor:") && error.contains(named),
-            "{error}"
-        );
+        assert!(error.contains("grant sensor:") && error.contains(named), "{error}");
         assert!(error.contains(word) && !error.contains('\n'), "{error}");
     }
     let spec = bench.pin("{ pin = \"gpio:EDGE_HOST_HAS_NO_SUCH_LINE\", safe = \"low\" }");
     let error = bench.devices.claim(OWNER, &spec).unwrap_err().to_string();
-    assert!(
-        error.contains("gpio:EDGE_HOST_HAS_NO_SUCH_LINE") && !error.contains('\n'),
-        "{error}"
-    );
+    assert!(error.contains("gpio:EDGE_HOST_HAS_NO_SUCH_LINE") && !error.contains('\n'), "{error}");
     assert!(bench.devices.pins().is_empty());
     let spec = bench.pin("{ pin = \"bench:x?script=gone.csv\", input = \"both\" }");
     let error = bench.devices.claim(OWNER, &spec).unwrap_err().to_string();

@@ -13,10 +13,7 @@ pub(super) fn open(root: &Path, zone: &str) -> Result<Number, String> {
     zones.retain(|(folder, _)| folder.join("temp").exists());
     match zones.iter().find(|(_, kind)| kind == zone) {
         Some((folder, _)) => Ok(Number::new(folder.join("temp"), 1e3)),
-        None => Err(format!(
-            "there is no thermal zone {zone}: {}",
-            there_are(&zones, &folder)
-        )),
+        None => Err(format!("there is no thermal zone {zone}: {}", there_are(&zones, &folder))),
     }
 }
 

@@ -71,8 +71,7 @@ impl Shared {
             return Ok(());
         };
         let token = Token(usize::try_from(pin.0).unwrap_or(usize::MAX - 1));
-        self.registry
-            .register(&mut SourceFd(&file.as_raw_fd()), token, Interest::READABLE)
+        self.registry.register(&mut SourceFd(&file.as_raw_fd()), token, Interest::READABLE)
     }
 
     /// The device thread, until `closed` is set and it is woken.
@@ -98,10 +97,7 @@ impl Shared {
             let read = probe.read(now);
             lock(&self.sensors).publish(id, probe, read, now);
         }
-        [pins, lock(&self.sensors).due()]
-            .into_iter()
-            .flatten()
-            .min()
+        [pins, lock(&self.sensors).due()].into_iter().flatten().min()
     }
 }
 

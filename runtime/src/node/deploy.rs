@@ -40,7 +40,9 @@ pub enum DeployError {
         why: std::io::Error,
     },
     /// It is too large for a component.
-    #[error("{cid} has {bytes} bytes, over the limit of {limit} for a component: raise component-bytes under [limits]")]
+    #[error(
+        "{cid} has {bytes} bytes, over the limit of {limit} for a component: raise component-bytes under [limits]"
+    )]
     TooLarge {
         /// Its name.
         cid: Cid,
@@ -58,7 +60,9 @@ pub enum DeployError {
         why: ComponentError,
     },
     /// It crashed too often here.
-    #[error("component {0} is in quarantine on this node, it crashed too often: mend it, or wait a minute")]
+    #[error(
+        "component {0} is in quarantine on this node, it crashed too often: mend it, or wait a minute"
+    )]
     Quarantined(Cid),
     /// A device can't be had.
     #[error(transparent)]
@@ -72,13 +76,17 @@ pub enum DeployError {
         why: String,
     },
     /// As many actors live here as the memory plan allows.
-    #[error("{0} actors live on this node, as many as its memory plan allows: stop some, or raise `actors` under [limits]")]
+    #[error(
+        "{0} actors live on this node, as many as its memory plan allows: stop some, or raise `actors` under [limits]"
+    )]
     NodeFull(usize),
     /// The state store failed.
     #[error(transparent)]
     State(#[from] StateError),
     /// The native-code cache can't be written.
-    #[error("native code can't be kept: {0}: free disk space or check the data folder's permissions")]
+    #[error(
+        "native code can't be kept: {0}: free disk space or check the data folder's permissions"
+    )]
     Cache(std::io::Error),
     /// New code that can't take the old one's place.
     #[error("{0}")]

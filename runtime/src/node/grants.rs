@@ -56,7 +56,9 @@ impl Node {
             Grant::Address(address) => Held::Actor(address.clone()),
             Grant::Actor(other) => Held::Actor(Address::new(self.id_of(other)?, self.id)),
             Grant::Links { .. } if world != World::Protocol => {
-                return Err(refused("links are for protocols: write `guest_sdk::main!(protocol …)`"));
+                return Err(refused(
+                    "links are for protocols: write `guest_sdk::main!(protocol …)`",
+                ));
             }
             Grant::Links { name: channel } => {
                 spec.links = Some(channel.clone().unwrap_or_else(|| spec.name.clone()));

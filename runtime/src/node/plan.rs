@@ -85,15 +85,19 @@ fn memory(root: &Path) -> u64 {
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
     });
     let cgroup = std::fs::read_to_string(root.join("proc/self/cgroup")).ok().and_then(|text| {
-        text.lines().filter_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            let (controllers, path) = rest.split_once(':')?;
-            match controllers {
-                "" => number(&format!("sys/fs/cgroup{path}/memory.max")),
-                "memory" => number(&format!("sys/fs/cgroup/memory{path}/memory.limit_in_bytes")),
-                _ => None,
-            }
-        }).min()
+        text.lines()
+            .filter_map(|line| {
+                let (_, rest) = line.split_once(':')?;
+                let (controllers, path) = rest.split_once(':')?;
+                match controllers {
+                    "" => number(&format!("sys/fs/cgroup{path}/memory.max")),
+                    "memory" => {
+                        number(&format!("sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
+                    }
+                    _ => None,
+                }
+            })
+            .min()
     });
     let bounds = [machine, cgroup, number("sys/fs/cgroup/memory/memory.limit_in_bytes")];
     // Without any of these files a small machine is assumed.

@@ -37,11 +37,7 @@ impl Node {
         }
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        request: Request,
-        body: AdminBody,
-    ) -> Result<Answer, String> {
+    async fn answer(self: &Arc<Self>, request: Request, body: AdminBody) -> Result<Answer, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         match request {
             Request::Add => self.add(body).await,
@@ -117,7 +113,10 @@ impl Node {
             List::Peers => Answer::Peers(self.peer_rows()),
             List::Blobs => {
                 let blobs = self.blobs.list().map_err(|error| error.to_string())?;
-                let row = |(cid, bytes): (crate::store::Cid, u64)| BlobRow { cid: cid.to_string(), bytes };
+                let row = |(cid, bytes): (crate::store::Cid, u64)| BlobRow {
+                    cid: cid.to_string(),
+                    bytes,
+                };
                 Answer::Blobs(blobs.into_iter().map(row).collect())
             }
             List::Pins => Answer::Pins(self.pin_rows()),
@@ -158,9 +157,12 @@ impl Node {
             let level = state.level.map(|high| if high { "high".into() } else { "low".into() });
             PinRow {
                 pin: state.spec.to_string(),
-                actor: owner.map_or_else(|| state.owner.to_string(), |actor| actor.spec.name.clone()),
+                actor: owner
+                    .map_or_else(|| state.owner.to_string(), |actor| actor.spec.name.clone()),
                 level,
-                lease_ms: state.lease_left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+                lease_ms: state
+                    .lease_left
+                    .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
                 edges: state.edges,
             }
         };

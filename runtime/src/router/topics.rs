@@ -62,7 +62,9 @@ impl Router {
             let event = LinkEvent::Published { topic, body: body.clone() };
             if !protocol.link(event) {
                 protocol.count_missed();
-                tracing::warn!("a publication on {topic} is not carried on: the protocol's mailbox is full");
+                tracing::warn!(
+                    "a publication on {topic} is not carried on: the protocol's mailbox is full"
+                );
             }
         }
     }

@@ -72,7 +72,8 @@ impl Router {
             self.down(number, Reason::Unreachable);
         }
         self.watches.here.retain(|_, watchers| {
-            watchers.retain(|watcher| !matches!(watcher, Watcher::Node { node, .. } if *node == lost));
+            watchers
+                .retain(|watcher| !matches!(watcher, Watcher::Node { node, .. } if *node == lost));
             !watchers.is_empty()
         });
     }

@@ -29,10 +29,14 @@ pub struct Blobs {
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// Not a CID.
-    #[error("{0:?} is not a CID (like bafkrei…): copy it whole from `edge-host build` or `edge-host ls blobs`")]
+    #[error(
+        "{0:?} is not a CID (like bafkrei…): copy it whole from `edge-host build` or `edge-host ls blobs`"
+    )]
     Malformed(String),
     /// A CID of another kind.
-    #[error("{0} is not a CIDv1 of raw bytes by sha2-256: edge-host names all blobs so; `edge-host add FILE` prints it")]
+    #[error(
+        "{0} is not a CIDv1 of raw bytes by sha2-256: edge-host names all blobs so; `edge-host add FILE` prints it"
+    )]
     OtherKind(Cid),
     /// The bytes are others than the name says.
     #[error("the bytes given for {want} hash to {got}: refused")]
@@ -43,7 +47,9 @@ pub enum BlobError {
         got: Cid,
     },
     /// Too large.
-    #[error("a blob of {bytes} bytes is over the limit of {limit}: raise blob-bytes under [limits] if it is wanted")]
+    #[error(
+        "a blob of {bytes} bytes is over the limit of {limit}: raise blob-bytes under [limits] if it is wanted"
+    )]
     TooLarge {
         /// Its size.
         bytes: u64,
@@ -131,7 +137,9 @@ impl Blobs {
         for entry in std::fs::read_dir(&self.dir).map_err(io)? {
             let entry = entry.map_err(io)?;
             let name = entry.file_name();
-            let Some(cid) = name.to_str().and_then(|name| Cid::try_from(name).ok()) else { continue };
+            let Some(cid) = name.to_str().and_then(|name| Cid::try_from(name).ok()) else {
+                continue;
+            };
             blobs.push((cid, entry.metadata().map_err(io)?.len()));
         }
         blobs.sort();
@@ -184,14 +192,17 @@ impl Incoming<'_> {
     /// Adds the next piece.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), BlobError> {
         self.blobs.fits(self.have + piece.len() as u64)?;
-        self.file.write_all(piece).map_err(|error| BlobError::Io { path: self.path.clone(), error })?;
+        self.file
+            .write_all(piece)
+            .map_err(|error| BlobError::Io { path: self.path.clone(), error })?;
         self.have += piece.len() as u64;
         Ok(())
     }
 
     /// Checks the whole against its name and keeps it; wrong bytes are thrown away.
     pub fn finish(mut self) -> Result<(), BlobError> {
-        let got = self.digest().map_err(|error| BlobError::Io { path: self.path.clone(), error })?;
+        let got =
+            self.digest().map_err(|error| BlobError::Io { path: self.path.clone(), error })?;
         if got != self.cid {
             self.discard()?;
             return Err(BlobError::WrongBytes { want: self.cid, got });

@@ -43,7 +43,9 @@ enum Table {
 
 /// The store did not take, or give, something.
 #[derive(Debug, thiserror::Error)]
-#[error("the state store failed: {0}: free disk space and check the disk; nothing of this turn was kept")]
+#[error(
+    "the state store failed: {0}: free disk space and check the disk; nothing of this turn was kept"
+)]
 pub struct StateError(#[from] fjall::Error);
 
 impl Commit {

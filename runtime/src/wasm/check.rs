@@ -26,19 +26,27 @@ pub enum ComponentError {
     #[error("a core WebAssembly module, not a component: build it with `edge-host build PATH`")]
     CoreModule,
     /// An import that no world has.
-    #[error("imports {0:?}, which no world of edge:actor@{VERSION} has: an actor gets nothing but what it is granted")]
+    #[error(
+        "imports {0:?}, which no world of edge:actor@{VERSION} has: an actor gets nothing but what it is granted"
+    )]
     Import(String),
     /// Made for another version of the contract.
-    #[error("was built for edge:actor@{theirs}, this host serves edge:actor@{VERSION}: build it with the matching guest-sdk")]
+    #[error(
+        "was built for edge:actor@{theirs}, this host serves edge:actor@{VERSION}: build it with the matching guest-sdk"
+    )]
     OtherVersion {
         /// The component's version.
         theirs: String,
     },
     /// Imports of two worlds.
-    #[error("imports both `links` and `i2c`: no world has both; split it into a protocol and a driver")]
+    #[error(
+        "imports both `links` and `i2c`: no world has both; split it into a protocol and a driver"
+    )]
     TwoWorlds,
     /// Lacks the export.
-    #[error("exports no edge:actor/behaviour@{VERSION}: write `guest_sdk::main!(YourActor);` in main.rs")]
+    #[error(
+        "exports no edge:actor/behaviour@{VERSION}: write `guest_sdk::main!(YourActor);` in main.rs"
+    )]
     NoBehaviour,
     /// The types are others.
     #[error("doesn't fit the {world} world: {why}: build it with the guest-sdk of this edge-host")]
@@ -52,7 +60,9 @@ pub enum ComponentError {
     #[error("doesn't compile: {0}")]
     Compile(String),
     /// The engine itself failed.
-    #[error("the WebAssembly engine failed: {0}: check memory and address-space limits (ulimit -v)")]
+    #[error(
+        "the WebAssembly engine failed: {0}: check memory and address-space limits (ulimit -v)"
+    )]
     Engine(String),
 }
 
@@ -179,7 +189,10 @@ mod tests {
 
     #[test]
     fn an_import_outside_the_worlds_is_named() {
-        check(r#"(component (import "wasi:cli/stdout@0.2.0" (instance)))"#, "wasi:cli/stdout@0.2.0");
+        check(
+            r#"(component (import "wasi:cli/stdout@0.2.0" (instance)))"#,
+            "wasi:cli/stdout@0.2.0",
+        );
     }
 
     #[test]

@@ -36,7 +36,10 @@ impl Compiler {
 
 fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
     let failed = |error: std::io::Error| {
-        ComponentError::Compile(format!("its compiler process {} failed: {error}", program.display()))
+        ComponentError::Compile(format!(
+            "its compiler process {} failed: {error}",
+            program.display()
+        ))
     };
     let mut child = Command::new(program)
         .arg("compile-component")
@@ -47,7 +50,8 @@ fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> 
         .map_err(failed)?;
     let mut input = child.stdin.take();
     let wrote = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| input.take().map_or(Ok(()), |mut input| input.write_all(bytes)));
+        let writer =
+            scope.spawn(|| input.take().map_or(Ok(()), |mut input| input.write_all(bytes)));
         let output = child.wait_with_output();
         (writer.join(), output)
     });
@@ -58,7 +62,10 @@ fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> 
     let said = String::from_utf8_lossy(&output.stderr);
     let why = match said.lines().last() {
         Some(line) if output.status.code().is_some() => line.to_string(),
-        _ => format!("ended by {}: over {CHILD_SECONDS} s or {CHILD_MEMORY_BYTES} bytes", output.status),
+        _ => format!(
+            "ended by {}: over {CHILD_SECONDS} s or {CHILD_MEMORY_BYTES} bytes",
+            output.status
+        ),
     };
     Err(ComponentError::Compile(why))
 }

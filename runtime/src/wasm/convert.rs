@@ -44,7 +44,8 @@ fn lend(letter: &Letter, table: &mut Table) -> Result<wit::Letter, TableFull> {
     let mut handle = |held| table.lend(held).ok_or(TableFull);
     let carried = letter.carried.iter().map(|address| handle(Held::Actor(address.clone())));
     let carried = carried.collect::<Result<Vec<_>, _>>()?;
-    let reply = letter.reply.clone().map(|reply: Address| handle(Held::Reply(reply))).transpose()?;
+    let reply =
+        letter.reply.clone().map(|reply: Address| handle(Held::Reply(reply))).transpose()?;
     Ok(wit::Letter { body: letter.body.clone(), carried, reply })
 }
 

@@ -90,7 +90,8 @@ impl Instance {
         let called = self.guest.edge_actor_behaviour().call_save(&mut self.store);
         let state = self.answer(called)?;
         if state.len() > most {
-            let why = format!("its saved state has {} bytes, over save-bytes = {most}", state.len());
+            let why =
+                format!("its saved state has {} bytes, over save-bytes = {most}", state.len());
             return Err(Failure { reason: Reason::OverBudget, why });
         }
         Ok(state)

@@ -263,7 +263,8 @@ impl reads::Host for Turn {
         if let Err(why) = stored {
             self.fault = Some(why);
         }
-        let within = |key: &[u8]| key >= first.as_slice() && (end.is_empty() || key < end.as_slice());
+        let within =
+            |key: &[u8]| key >= first.as_slice() && (end.is_empty() || key < end.as_slice());
         let own = writes.iter().filter(|(key, _)| within(key));
         merged.extend(own.filter_map(|(key, value)| Some((key.clone(), value.clone()?))));
         let fits = |(key, value): &(Vec<u8>, Vec<u8>)| {

@@ -30,11 +30,7 @@ pub(in crate::config) fn grants(entry: &Entry<'_>) -> Result<BTreeMap<String, Gr
 
 /// Reads the grant of a command line.
 pub(super) fn grant_text(text: &str, folder: &Path) -> Result<Grant, ConfigError> {
-    let source = Source {
-        text,
-        folder,
-        lines: false,
-    };
+    let source = Source { text, folder, lines: false };
     let value = if text.trim_start().starts_with('{') {
         DeValue::parse(text.trim()).map_err(|error| source.syntax(&error))?
     } else {
@@ -91,13 +87,8 @@ fn grant(entry: &Entry<'_>, depth: usize) -> Result<Grant, ConfigError> {
     } else if let Some(code) = table.take("spawn") {
         Grant::Child(child(&code, &mut table, depth)?)
     } else if let Some(topic) = table.take("topic") {
-        let subscribe = table
-            .take("subscribe")
-            .map_or(Ok(true), |entry| entry.bool())?;
-        Grant::Topic {
-            name: topic_name(&topic, topic.text()?)?,
-            subscribe,
-        }
+        let subscribe = table.take("subscribe").map_or(Ok(true), |entry| entry.bool())?;
+        Grant::Topic { name: topic_name(&topic, topic.text()?)?, subscribe }
     } else {
         return Err(entry.error(format!("this table grants nothing: a grant is {FORMS}")));
     };
@@ -110,19 +101,14 @@ fn text_grant(entry: &Entry<'_>) -> Result<Grant, ConfigError> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
     match kind {
         "sensor" => device::sensor(entry, rest).map(Grant::Sensor),
-        "topic" => Ok(Grant::Topic {
-            name: topic_name(entry, rest)?,
-            subscribe: true,
-        }),
+        "topic" => Ok(Grant::Topic { name: topic_name(entry, rest)?, subscribe: true }),
         "actor" => name(entry, rest).map(Grant::Actor),
         "edge" => text
             .parse()
             .map(Grant::Address)
             .map_err(|why: crate::address::ParseError| entry.error(why.to_string())),
         "links" if text == "links" => Ok(Grant::Links { name: None }),
-        "links" => Ok(Grant::Links {
-            name: Some(name(entry, rest)?),
-        }),
+        "links" => Ok(Grant::Links { name: Some(name(entry, rest)?) }),
         "gpio" | "pin" => Err(entry.error(format!(
             "{text:?} does not say what the pin is for: write {{ pin = \"gpio:GPIO17\", \
              safe = \"low\" }} or {{ pin = \"gpio:GPIO17\", input = \"both\" }}"
@@ -150,20 +136,12 @@ fn child(code: &Entry<'_>, table: &mut Table<'_>, depth: usize) -> Result<ChildS
         Some(entry) => nested(&entry, depth + 1)?,
         None => BTreeMap::new(),
     };
-    if let Some(held) = grants
-        .values()
-        .find_map(Grant::exclusive)
-        .filter(|_| max > 1)
-    {
+    if let Some(held) = grants.values().find_map(Grant::exclusive).filter(|_| max > 1) {
         let what =
             format!("{max} children cannot share {held}: write max = 1, or grant it to the parent");
         return Err(code.error(what));
     }
-    Ok(ChildSpec {
-        component: component(code)?,
-        max,
-        grants,
-    })
+    Ok(ChildSpec { component: component(code)?, max, grants })
 }
 
 /// Refuses a pin or a bus device that is granted twice; remembers what was seen in `held`.
@@ -173,10 +151,7 @@ pub(in crate::config) fn exclusive(
     held: &mut BTreeSet<String>,
 ) -> Result<(), ConfigError> {
     if let Grant::Child(child) = grant {
-        child
-            .grants
-            .values()
-            .try_for_each(|grant| exclusive(entry, grant, held))?;
+        child.grants.values().try_for_each(|grant| exclusive(entry, grant, held))?;
     }
     match grant.exclusive() {
         Some(what) if !held.insert(what.clone()) => Err(entry.error(format!(

@@ -24,45 +24,22 @@ fn refused(text: &str, words: &[&str]) {
 #[test]
 fn each_form_is_read_and_survives_its_text() {
     let bench = read("sensor:bench:data/sf.csv/temp?every=100ms");
-    let source = SensorSource::Bench {
-        file: "/w/data/sf.csv".into(),
-        column: "temp".into(),
-    };
+    let source = SensorSource::Bench { file: "/w/data/sf.csv".into(), column: "temp".into() };
     let every = Duration::from_millis(100);
     assert_eq!(bench, Grant::Sensor(SensorSpec { source, every }));
-    assert_eq!(
-        bench.to_string(),
-        "sensor:bench:/w/data/sf.csv/temp?every=100ms"
-    );
+    assert_eq!(bench.to_string(), "sensor:bench:/w/data/sf.csv/temp?every=100ms");
     read("sensor:hwmon:coretemp/temp1");
     read("sensor:thermal:cpu-thermal");
     read("sensor:proc:loadavg");
     read("sensor:proc:uptime");
     read("sensor:proc:cpu");
     read("sensor:proc:meminfo/MemAvailable");
-    assert_eq!(
-        read("topic:a/b"),
-        Grant::Topic {
-            name: "a/b".into(),
-            subscribe: true
-        }
-    );
+    assert_eq!(read("topic:a/b"), Grant::Topic { name: "a/b".into(), subscribe: true });
     let publish = read("{ topic = \"x\\\"y\", subscribe = false }");
-    assert_eq!(
-        publish,
-        Grant::Topic {
-            name: "x\"y".into(),
-            subscribe: false
-        }
-    );
+    assert_eq!(publish, Grant::Topic { name: "x\"y".into(), subscribe: false });
     assert_eq!(read("actor:hub"), Grant::Actor("hub".into()));
     assert_eq!(read("links"), Grant::Links { name: None });
-    assert_eq!(
-        read("links:gossip"),
-        Grant::Links {
-            name: Some("gossip".into())
-        }
-    );
+    assert_eq!(read("links:gossip"), Grant::Links { name: Some("gossip".into()) });
     use crate::address::{ActorId, NodeId};
     let address = Address::new(ActorId([7; 16]), NodeId([9; 32]));
     assert_eq!(read(&address.to_string()), Grant::Address(address));
@@ -85,52 +62,25 @@ fn each_form_is_read_and_survives_its_text() {
 
 #[test]
 fn an_output_without_a_safe_level_is_refused_with_what_to_write() {
-    refused(
-        "{ pin = \"gpio:GPIO17\" }",
-        &["safe level", "safe = \"low\" or \"high\""],
-    );
-    refused(
-        "{ pin = \"gpio:GPIO17\", safe = \"off\" }",
-        &["\"off\"", "\"low\" or \"high\""],
-    );
-    refused(
-        "{ pin = \"gpio:GPIO17\", safe = \"low\", input = \"both\" }",
-        &["not both"],
-    );
+    refused("{ pin = \"gpio:GPIO17\" }", &["safe level", "safe = \"low\" or \"high\""]);
+    refused("{ pin = \"gpio:GPIO17\", safe = \"off\" }", &["\"off\"", "\"low\" or \"high\""]);
+    refused("{ pin = \"gpio:GPIO17\", safe = \"low\", input = \"both\" }", &["not both"]);
     refused("gpio:GPIO17", &["what the pin is for", "safe = "]);
 }
 
 #[test]
 fn pins_are_named_not_numbered() {
-    refused(
-        "{ pin = \"gpio:17\", safe = \"low\" }",
-        &["gpio:GPIO17", "LABEL/17"],
-    );
-    refused(
-        "{ pin = \"gpio:gpiochip0/17\", safe = \"low\" }",
-        &["label"],
-    );
+    refused("{ pin = \"gpio:17\", safe = \"low\" }", &["gpio:GPIO17", "LABEL/17"]);
+    refused("{ pin = \"gpio:gpiochip0/17\", safe = \"low\" }", &["label"]);
     refused("{ pin = \"17\", safe = \"low\" }", &["is no pin"]);
-    refused(
-        "{ pin = \"gpio:a/../b\", safe = \"low\" }",
-        &["no name of a device"],
-    );
-    refused(
-        "{ pin = \"gpio:X?script=a\", input = \"both\" }",
-        &["only a bench pin"],
-    );
-    refused(
-        "{ pin = \"bench:x?scrpt=a\", input = \"both\" }",
-        &["scrpt", "?script=FILE"],
-    );
+    refused("{ pin = \"gpio:a/../b\", safe = \"low\" }", &["no name of a device"]);
+    refused("{ pin = \"gpio:X?script=a\", input = \"both\" }", &["only a bench pin"]);
+    refused("{ pin = \"bench:x?scrpt=a\", input = \"both\" }", &["scrpt", "?script=FILE"]);
 }
 
 #[test]
 fn a_sensor_that_is_not_supported_is_refused_with_those_that_are() {
-    refused(
-        "sensor:bme280/temperature",
-        &["bme280/temperature", "sensor:bench:", "sensor:proc:"],
-    );
+    refused("sensor:bme280/temperature", &["bme280/temperature", "sensor:bench:", "sensor:proc:"]);
     refused("sensor:dht:4", &["\"dht\"", "sensor:hwmon:"]);
     refused("sensor:bench:temp", &["FILE.csv/COLUMN"]);
     refused("sensor:proc:fans", &["meminfo/MemAvailable"]);

@@ -14,14 +14,8 @@ impl Display for Grant {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Sensor(sensor) => sensor.fmt(f),
-            Self::Topic {
-                name,
-                subscribe: true,
-            } => write!(f, "topic:{name}"),
-            Self::Topic {
-                name,
-                subscribe: false,
-            } => {
+            Self::Topic { name, subscribe: true } => write!(f, "topic:{name}"),
+            Self::Topic { name, subscribe: false } => {
                 write!(f, "{{ topic = {}, subscribe = false }}", quoted(name))
             }
             Self::Actor(name) => write!(f, "actor:{name}"),
@@ -56,10 +50,7 @@ impl Display for PinLine {
         match self {
             Self::Bench(name) => write!(f, "bench:{name}"),
             Self::Gpio { chip: None, line } => write!(f, "gpio:{line}"),
-            Self::Gpio {
-                chip: Some(chip),
-                line,
-            } => write!(f, "gpio:{chip}/{line}"),
+            Self::Gpio { chip: Some(chip), line } => write!(f, "gpio:{chip}/{line}"),
         }
     }
 }
@@ -70,24 +61,13 @@ impl Display for PinSpec {
         match &self.direction {
             Direction::Output { safe, lease } => {
                 let safe = if *safe { "high" } else { "low" };
-                write!(
-                    f,
-                    "{{ pin = {}, safe = \"{safe}\"",
-                    quoted(&line.to_string())
-                )?;
+                write!(f, "{{ pin = {}, safe = \"{safe}\"", quoted(&line.to_string()))?;
                 if let Some(lease) = lease {
                     write!(f, ", lease = \"{}\"", duration_text(*lease))?;
                 }
             }
-            Direction::Input {
-                edges,
-                pull,
-                debounce,
-                script,
-            } => {
-                let script = script
-                    .as_deref()
-                    .map(|file| format!("?script={}", path(file)));
+            Direction::Input { edges, pull, debounce, script } => {
+                let script = script.as_deref().map(|file| format!("?script={}", path(file)));
                 let line = format!("{line}{}", script.unwrap_or_default());
                 let edges = match edges {
                     Edges::Rising => "rising",
@@ -113,14 +93,8 @@ impl Display for PinSpec {
 impl Display for BusLine {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
-            Self::Bench {
-                name,
-                registers: None,
-            } => write!(f, "bench:{name}"),
-            Self::Bench {
-                name,
-                registers: Some(file),
-            } => {
+            Self::Bench { name, registers: None } => write!(f, "bench:{name}"),
+            Self::Bench { name, registers: Some(file) } => {
                 write!(f, "bench:{name}?registers={}", path(file))
             }
             Self::Linux(device) => f.write_str(&path(device)),
@@ -130,12 +104,7 @@ impl Display for BusLine {
 
 impl Display for BusSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(
-            f,
-            "{{ i2c = {}, at = {:#04x} }}",
-            quoted(&self.line.to_string()),
-            self.at
-        )
+        write!(f, "{{ i2c = {}, at = {:#04x} }}", quoted(&self.line.to_string()), self.at)
     }
 }
 
@@ -149,11 +118,7 @@ impl Display for ChildSpec {
         for (at, (name, grant)) in self.grants.iter().enumerate() {
             f.write_str(if at == 0 { ", grant = { " } else { ", " })?;
             let text = grant.to_string();
-            let value = if text.starts_with('{') {
-                text
-            } else {
-                quoted(&text)
-            };
+            let value = if text.starts_with('{') { text } else { quoted(&text) };
             write!(f, "{} = {value}", quoted(name))?;
         }
         f.write_str(if self.grants.is_empty() { " }" } else { " } }" })

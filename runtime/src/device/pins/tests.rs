@@ -50,11 +50,7 @@ impl Line for Wire {
 
     fn changes(&mut self, _now: Duration, found: &mut Vec<Change>) -> Result<(), String> {
         let edges = std::mem::take(&mut self.0.lock().unwrap().edges);
-        found.extend(edges.iter().map(|&(at, level, missed)| Change {
-            level,
-            at: ms(at),
-            missed,
-        }));
+        found.extend(edges.iter().map(|&(at, level, missed)| Change { level, at: ms(at), missed }));
         Ok(())
     }
 }
@@ -64,28 +60,14 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn output(lease: Option<u64>) -> PinSpec {
-    let direction = Direction::Output {
-        safe: false,
-        lease: lease.map(ms),
-    };
-    PinSpec {
-        line: PinLine::Bench("heater".into()),
-        direction,
-    }
+    let direction = Direction::Output { safe: false, lease: lease.map(ms) };
+    PinSpec { line: PinLine::Bench("heater".into()), direction }
 }
 
 fn input() -> PinSpec {
     let (edges, pull, debounce, script) = (Edges::Both, None, None, None);
-    let direction = Direction::Input {
-        edges,
-        pull,
-        debounce,
-        script,
-    };
-    PinSpec {
-        line: PinLine::Bench("button".into()),
-        direction,
-    }
+    let direction = Direction::Input { edges, pull, debounce, script };
+    PinSpec { line: PinLine::Bench("button".into()), direction }
 }
 
 fn pins(spec: &PinSpec, room: usize) -> (Pins, PinId, Wire, Receiver<Event>) {
@@ -119,20 +101,14 @@ fn a_holder_that_stops_leaves_its_pin_safe_and_held() {
     pins.safe(pin, ms(10)).unwrap();
     assert!(!wire.level());
     assert_eq!(pins.tick(ms(200)), None);
-    assert!(
-        events.try_recv().is_err(),
-        "nobody holds a lease that could expire"
-    );
+    assert!(events.try_recv().is_err(), "nobody holds a lease that could expire");
     let taken = pins.free(&output(None), "a line").unwrap_err().to_string();
     assert!(taken.contains("held by actor 0101"), "{taken}");
     pins.drive(pin, true, ms(300)).unwrap();
     pins.release(pin, ms(310)).unwrap();
     assert!(!wire.level());
     assert!(pins.free(&output(None), "a line").is_ok());
-    assert!(matches!(
-        pins.drive(pin, true, ms(320)),
-        Err(DeviceError::NotHeld(_))
-    ));
+    assert!(matches!(pins.drive(pin, true, ms(320)), Err(DeviceError::NotHeld(_))));
 }
 
 #[test]
@@ -151,10 +127,7 @@ fn a_line_that_cannot_be_made_safe_is_tried_until_it_can() {
     pins.drive(pin, true, ms(200)).unwrap();
     wire.breaks(true);
     let error = pins.safe(pin, ms(210)).unwrap_err().to_string();
-    assert!(
-        error.contains("unplugged") && error.contains("bench:heater"),
-        "{error}"
-    );
+    assert!(error.contains("unplugged") && error.contains("bench:heater"), "{error}");
     wire.breaks(false);
     pins.tick(ms(300));
     assert!(!wire.level());
@@ -167,13 +140,7 @@ fn edges_are_numbered_and_those_that_the_kernel_lost_are_told() {
     wire.edge(5, false, 2);
     pins.tick(ms(6));
     let edge = |level, at, sequence, dropped| {
-        Ok(Event::Edge {
-            pin,
-            level,
-            at: ms(at),
-            sequence,
-            dropped,
-        })
+        Ok(Event::Edge { pin, level, at: ms(at), sequence, dropped })
     };
     assert_eq!(events.try_recv(), edge(true, 1, 1, 0));
     assert_eq!(events.try_recv(), edge(false, 5, 4, 2));
@@ -186,22 +153,9 @@ fn a_full_channel_keeps_the_latest_edge_and_the_count_of_the_others() {
         wire.edge(at, at % 2 == 1, 0);
     }
     let again = pins.tick(ms(6)).expect("an edge waits for room");
-    assert!(matches!(
-        events.try_recv(),
-        Ok(Event::Edge {
-            sequence: 1,
-            dropped: 0,
-            ..
-        })
-    ));
+    assert!(matches!(events.try_recv(), Ok(Event::Edge { sequence: 1, dropped: 0, .. })));
     pins.tick(again);
-    let last = Event::Edge {
-        pin,
-        level: true,
-        at: ms(5),
-        sequence: 5,
-        dropped: 3,
-    };
+    let last = Event::Edge { pin, level: true, at: ms(5), sequence: 5, dropped: 3 };
     assert_eq!(events.try_recv(), Ok(last));
     assert_eq!(pins.tick(again), None);
 }
@@ -209,9 +163,7 @@ fn a_full_channel_keeps_the_latest_edge_and_the_count_of_the_others() {
 #[test]
 fn an_expiry_waits_for_room_too() {
     let (mut pins, pin, wire, mut events) = pins(&output(Some(100)), 1);
-    pins.events
-        .try_send(Event::Expired { pin: PinId(99) })
-        .unwrap();
+    pins.events.try_send(Event::Expired { pin: PinId(99) }).unwrap();
     pins.drive(pin, true, ms(0)).unwrap();
     let again = pins.tick(ms(100)).expect("the expiry waits for room");
     assert!(!wire.level(), "the pin does not wait");
@@ -226,12 +178,7 @@ fn an_input_is_not_driven_and_pins_are_limited() {
     let error = pins.drive(pin, true, ms(0)).unwrap_err().to_string();
     assert!(error.contains("safe = \"low\""), "{error}");
     assert!(pins.safe(pin, ms(0)).is_ok());
-    pins.hold(
-        OWNER,
-        &output(None),
-        "another".into(),
-        Box::new(Wire::default()),
-    );
+    pins.hold(OWNER, &output(None), "another".into(), Box::new(Wire::default()));
     let error = pins.free(&output(None), "a third").unwrap_err().to_string();
     assert!(error.contains("pins = 2"), "{error}");
 }

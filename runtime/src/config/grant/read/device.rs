@@ -28,35 +28,26 @@ pub(super) fn sensor(entry: &Entry<'_>, text: &str) -> Result<SensorSpec, Config
         let what = format!("there is no driver {text:?} in this version: write {SENSORS}");
         return Err(entry.error(what));
     };
-    let parts = rest
-        .rsplit_once('/')
-        .filter(|(a, b)| !a.is_empty() && !b.is_empty());
+    let parts = rest.rsplit_once('/').filter(|(a, b)| !a.is_empty() && !b.is_empty());
     let wrong = |form: &str| entry.error(format!("sensor:{backend}:{rest}: write {form}"));
     let source = match backend {
         "bench" => {
             let (file, column) = parts.ok_or_else(|| wrong("sensor:bench:FILE.csv/COLUMN"))?;
-            SensorSource::Bench {
-                file: entry.path(file)?,
-                column: column.into(),
-            }
+            SensorSource::Bench { file: entry.path(file)?, column: column.into() }
         }
         "hwmon" => {
             let (chip, input) = parts.ok_or_else(|| wrong("sensor:hwmon:CHIP/INPUT"))?;
             let (chip, input) = (word(entry, chip)?, word(entry, input)?);
             SensorSource::Hwmon { chip, input }
         }
-        "thermal" => SensorSource::Thermal {
-            zone: word(entry, rest)?,
-        },
+        "thermal" => SensorSource::Thermal { zone: word(entry, rest)? },
         "proc" => SensorSource::Proc(match (rest, parts) {
             ("loadavg", _) => ProcReading::LoadAverage,
             ("uptime", _) => ProcReading::Uptime,
             ("cpu", _) => ProcReading::Processor,
             (_, Some(("meminfo", key))) => ProcReading::Memory(word(entry, key)?),
             _ => {
-                return Err(wrong(
-                    "sensor:proc:loadavg, uptime, cpu or meminfo/MemAvailable",
-                ));
+                return Err(wrong("sensor:proc:loadavg, uptime, cpu or meminfo/MemAvailable"));
             }
         }),
         _ => {
@@ -81,38 +72,18 @@ pub(super) fn pin(line: &Entry<'_>, table: &mut Table<'_>) -> Result<PinSpec, Co
                 ("both", Edges::Both),
                 ("none", Edges::None),
             ];
-            let pulls = [
-                ("up", Some(Pull::Up)),
-                ("down", Some(Pull::Down)),
-                ("none", None),
-            ];
+            let pulls = [("up", Some(Pull::Up)), ("down", Some(Pull::Down)), ("none", None)];
             let edges = input.word(&words)?;
-            let pull = table
-                .take("pull")
-                .map_or(Ok(None), |entry| entry.word(&pulls))?;
-            let debounce = table
-                .take("debounce")
-                .map(|entry| entry.duration())
-                .transpose()?;
-            let direction = Direction::Input {
-                edges,
-                pull,
-                debounce,
-                script,
-            };
+            let pull = table.take("pull").map_or(Ok(None), |entry| entry.word(&pulls))?;
+            let debounce = table.take("debounce").map(|entry| entry.duration()).transpose()?;
+            let direction = Direction::Input { edges, pull, debounce, script };
             Ok(PinSpec { line, direction })
         }
         (None, Some(safe)) => {
             let safe = safe.word(&[("low", false), ("high", true)])?;
-            let lease = table
-                .take("lease")
-                .map(|entry| entry.duration())
-                .transpose()?;
+            let lease = table.take("lease").map(|entry| entry.duration()).transpose()?;
             let line = pin_line(line, text)?;
-            Ok(PinSpec {
-                line,
-                direction: Direction::Output { safe, lease },
-            })
+            Ok(PinSpec { line, direction: Direction::Output { safe, lease } })
         }
         (None, None) => Err(line.error(
             "an output needs a safe level, an input its edges: write safe = \"low\" or \"high\", \
@@ -128,18 +99,13 @@ pub(super) fn pin(line: &Entry<'_>, table: &mut Table<'_>) -> Result<PinSpec, Co
 pub(super) fn bus(line: &Entry<'_>, table: &mut Table<'_>) -> Result<BusSpec, ConfigError> {
     let entry = table.need("at", "the device's address, at = 0x76")?;
     // 7-bit addresses outside of this range are reserved (I²C specification, UM10204, 3.1.12).
-    let at = u8::try_from(entry.number(0)?)
-        .ok()
-        .filter(|at| (0x08..=0x77).contains(at));
+    let at = u8::try_from(entry.number(0)?).ok().filter(|at| (0x08..=0x77).contains(at));
     let at = at.ok_or_else(|| entry.error("no such address: write one from 0x08 to 0x77"))?;
     let text = line.text()?;
     let line = match text.strip_prefix("bench:") {
         Some(rest) => {
             let (bus, file) = option(line, rest, "registers")?;
-            BusLine::Bench {
-                name: name(line, bus)?,
-                registers: file,
-            }
+            BusLine::Bench { name: name(line, bus)?, registers: file }
         }
         None if text.starts_with("/dev/") => BusLine::Linux(text.into()),
         None => {
@@ -175,11 +141,7 @@ fn pin_line(entry: &Entry<'_>, text: &str) -> Result<PinLine, ConfigError> {
         None => (None, word(entry, line)?),
     };
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if chip
-        .as_deref()
-        .and_then(|chip| chip.strip_prefix("gpiochip"))
-        .is_some_and(number)
-    {
+    if chip.as_deref().and_then(|chip| chip.strip_prefix("gpiochip")).is_some_and(number) {
         let what = "chips change their numbers: write the label that `gpiodetect` shows, \
                     \"gpio:pinctrl-bcm2711/17\"";
         return Err(entry.error(what));
@@ -215,14 +177,9 @@ fn option<'t>(
     let Some((text, option)) = text.split_once('?') else {
         return Ok((text, None));
     };
-    match option
-        .strip_prefix(key)
-        .and_then(|rest| rest.strip_prefix('='))
-    {
+    match option.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')) {
         Some(file) => Ok((text, Some(entry.path(file)?))),
-        None => Err(entry.error(format!(
-            "there is no option {option:?} here: write ?{key}=FILE"
-        ))),
+        None => Err(entry.error(format!("there is no option {option:?} here: write ?{key}=FILE"))),
     }
 }
 
@@ -230,9 +187,9 @@ fn option<'t>(
 fn word(entry: &Entry<'_>, text: &str) -> Result<String, ConfigError> {
     let bad = |c: char| c.is_control() || c == '/';
     if text.is_empty() || text.len() > 128 || text.starts_with('.') || text.contains(bad) {
-        return Err(entry.error(format!(
-            "{text:?} is no name of a device: write it as the kernel does"
-        )));
+        return Err(
+            entry.error(format!("{text:?} is no name of a device: write it as the kernel does"))
+        );
     }
     Ok(text.into())
 }

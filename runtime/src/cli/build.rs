@@ -1,0 +1,232 @@
+//! `edge-host build`: an actor crate becomes a component with a reproducible name.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use wit_component::ComponentEncoder;
+
+use crate::store::blobs::cid_of;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of it.
+const STACK_BYTES: usize = 64 << 10;
+/// Memory that a guest starts with, in bytes: the SDK's allocator fills it before it asks for more.
+const MEMORY_BYTES: usize = 256 << 10;
+
+pub(super) fn build(path: &Path, output: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let built = component(path, output)?;
+    if json {
+        let row = serde_json::json!({
+            "cid": built.cid, "bytes": built.bytes, "file": built.file, "rustc": built.rustc,
+        });
+        println!("{row}");
+    } else {
+        eprintln!("{} with {}", built.file.display(), built.rustc);
+        println!("{} {} bytes", built.cid, built.bytes);
+    }
+    Ok(())
+}
+
+struct Built {
+    cid: String,
+    bytes: usize,
+    file: PathBuf,
+    rustc: String,
+}
+
+fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
+    let source = path
+        .canonicalize()
+        .with_context(|| format!("{}: name the folder of an actor crate", path.display()))?;
+    let manifest = source.join("Cargo.toml");
+    if !manifest.is_file() {
+        bail!("{} has no Cargo.toml: name the folder of an actor crate", path.display());
+    }
+    let rustc = Rustc::find(&source)?;
+    let folder = cache()?.join("guests");
+    std::fs::create_dir_all(&folder).with_context(|| format!("can't use {}", folder.display()))?;
+    // Two builds of crates with one name would write one file.
+    let lock =
+        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
+    let lock: File = lock.with_context(|| format!("can't use {}", folder.display()))?;
+    lock.lock().context("can't wait for another build")?;
+    let module = compile(&source, &manifest, &folder, &rustc)?;
+    let bytes =
+        std::fs::read(&module).with_context(|| format!("can't read {}", module.display()))?;
+    let component = encode(&bytes)?;
+    let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let file = match output {
+        Some(output) => output.to_path_buf(),
+        None => folder.join(format!("{name}.component.wasm")),
+    };
+    std::fs::write(&file, &component).with_context(|| format!("can't write {}", file.display()))?;
+    let cid = cid_of(&component).to_string();
+    Ok(Built { cid, bytes: component.len(), file, rustc: rustc.version })
+}
+
+fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let actor = |error| {
+        anyhow::anyhow!("not an actor ({error:#}): write `guest_sdk::main!(YourActor);` in main.rs")
+    };
+    let mut encoder = ComponentEncoder::default().validate(true);
+    encoder = encoder.module(module).map_err(actor)?;
+    let component = encoder.encode().map_err(actor)?;
+    crate::wasm::World::of(&component).map_err(|why| anyhow::anyhow!("the component {why}"))?;
+    Ok(component)
+}
+
+/// Runs cargo; gives the file of the actor's module.
+fn compile(
+    source: &Path,
+    manifest: &Path,
+    folder: &Path,
+    rustc: &Rustc,
+) -> anyhow::Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "build",
+        "--release",
+        "--bins",
+        "--target",
+        TARGET,
+        "--message-format=json-render-diagnostics",
+    ]);
+    cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(source, manifest)?.join("\x1f"));
+    let profile = [
+        ("OPT_LEVEL", "3"),
+        ("LTO", "fat"),
+        ("CODEGEN_UNITS", "1"),
+        ("PANIC", "abort"),
+        ("STRIP", "symbols"),
+        ("DEBUG", "false"),
+    ];
+    for (key, value) in profile {
+        cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
+    }
+    // A caller's own flags and wrappers would change the component's name.
+    for key in [
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
+        cargo.env_remove(key);
+    }
+    if let Some(path) = &rustc.path {
+        cargo.env("RUSTC", path);
+    }
+    let output = cargo
+        .current_dir(source)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("can't run cargo: install it with rustup")?;
+    if !output.status.success() {
+        bail!("{} doesn't compile: see above", source.display());
+    }
+    let own = manifest.to_string_lossy();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let modules: Vec<PathBuf> = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| {
+            message["reason"] == "compiler-artifact" && message["manifest_path"] == own.as_ref()
+        })
+        .filter_map(|message| {
+            let files = message["filenames"].as_array()?;
+            let names = files.iter().filter_map(Value::as_str);
+            names.map(PathBuf::from).find(|file| file.extension().is_some_and(|end| end == "wasm"))
+        })
+        .collect();
+    match modules.as_slice() {
+        [module] => Ok(module.clone()),
+        [] => bail!(
+            "{} makes no program: it needs a src/main.rs with `guest_sdk::main!(YourActor);`",
+            source.display()
+        ),
+        _ => bail!("{} makes several programs: an actor crate has one", source.display()),
+    }
+}
+
+/// Flags that make a small guest, and the same bytes in any folder.
+fn flags(source: &Path, manifest: &Path) -> anyhow::Result<Vec<String>> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let mut flags = vec![
+        format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
+        format!("-Clink-arg=--initial-memory={MEMORY_BYTES}"),
+    ];
+    // The last match wins, so the most special comes last.
+    if let Some(home) = home {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    let workspace = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["locate-project", "--workspace", "--message-format=plain", "--manifest-path"])
+        .arg(manifest)
+        .current_dir(source)
+        .output()
+        .context("can't run cargo: install it with rustup")?;
+    let root = String::from_utf8_lossy(&workspace.stdout).trim().to_string();
+    if let Some(root) = Path::new(&root).parent() {
+        flags.push(format!("--remap-path-prefix={}=/src", root.display()));
+    }
+    flags.push(format!("--remap-path-prefix={}=/src", source.display()));
+    Ok(flags)
+}
+
+/// The compiler of guests.
+struct Rustc {
+    /// `None`: the one in PATH.
+    path: Option<PathBuf>,
+    version: String,
+}
+
+impl Rustc {
+    /// `EDGE_HOST_RUSTC`, else rustup's target, else what `make toolchain` made.
+    fn find(source: &Path) -> anyhow::Result<Self> {
+        if let Some(path) = std::env::var_os("EDGE_HOST_RUSTC").map(PathBuf::from) {
+            return Self::at(Some(path.clone()), source).with_context(|| {
+                format!(
+                    "EDGE_HOST_RUSTC = {} can't build for {TARGET}: unset it, or name one that can",
+                    path.display()
+                )
+            });
+        }
+        let made = cache()?.join("toolchain/bin/rustc");
+        Self::at(None, source).or_else(|| Self::at(Some(made), source)).with_context(|| {
+            format!("no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or `make toolchain` in edge-host's repository")
+        })
+    }
+
+    fn at(path: Option<PathBuf>, source: &Path) -> Option<Self> {
+        let program = path.clone().unwrap_or_else(|| "rustc".into());
+        let said = |arguments: &[&str]| {
+            let output =
+                Command::new(&program).args(arguments).current_dir(source).output().ok()?;
+            let text = String::from_utf8_lossy(&output.stdout).trim().to_string();
+            output.status.success().then_some(text)
+        };
+        let libraries = said(&["--print", "target-libdir", "--target", TARGET])?;
+        let has_std = std::fs::read_dir(libraries).ok()?.flatten().any(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("libstd-") && name.ends_with(".rlib")
+        });
+        let version = said(&["--version"])?;
+        has_std.then_some(Self { path, version })
+    }
+}
+
+/// The folder that builds of one user share.
+fn cache() -> anyhow::Result<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("EDGE_HOST_CACHE")
+        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("edge-host")))
+        .or_else(|| Some(folder("HOME")?.join(".cache/edge-host")))
+        .context("no cache folder: set HOME or EDGE_HOST_CACHE")
+}

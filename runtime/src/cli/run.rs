@@ -1,0 +1,43 @@
+//! `edge-host run`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Manifest;
+use crate::node::Node;
+use crate::wasm::compile::Compiler;
+
+pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("EDGE_HOST_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("edge_host=info,warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let manifest = Manifest::load(manifest)?;
+    let program = std::env::current_exe()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Taken before anything is started, so that an early Ctrl-C is not lost.
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let node = Node::start(manifest, Compiler::Child(program))?;
+    tracing::info!("node {} listens on {}", node.id, node.net.local());
+    tracing::info!("memory plan: {}", node.plan);
+    runtime.block_on(async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+    stop(&node);
+    Ok(())
+}
+
+fn stop(node: &Arc<Node>) {
+    tracing::info!("stopping");
+    for (name, left) in node.stop() {
+        tracing::warn!("actor {name} stopped with {left} messages unread");
+    }
+    tracing::info!("stopped: every pin is at its safe level");
+}
