@@ -71,8 +71,9 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     let actor = |error| {
         anyhow::anyhow!("not an actor ({error:#}): write `guest_sdk::main!(YourActor);` in main.rs")
     };
-    let mut encoder = ComponentEncoder::default().validate(true);
-    encoder = encoder.module(module).map_err(actor)?;
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true);
+    encoder.module(module).map_err(actor)?;
     let component = encoder.encode().map_err(actor)?;
     crate::wasm::World::of(&component).map_err(|why| anyhow::anyhow!("the component {why}"))?;
     Ok(component)
