@@ -1,5 +1,6 @@
 //! `edge-host run`.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::wasm::compile::Compiler;
 pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("EDGE_HOST_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("edge_host=info,warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
     let manifest = Manifest::load(manifest)?;
     let program = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,0 +1,31 @@
+# Each target is a line or two of plain cargo. Build output lives in a cache of the user's, so that
+# fresh clones share it.
+CACHE := $(or $(EDGE_HOST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-host)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+
+.PHONY: demo test toolchain build lint fmt deny doc
+
+## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
+demo: build
+	cargo run --quiet --package demo
+
+## All tests: unit, doc and integration.
+test: build
+	cargo test --workspace --quiet
+
+## A rustc that builds for wasm32: rustup's target, or Debian's sources where rustup can't.
+toolchain:
+	@scripts/toolchain.sh
+
+build: toolchain
+	cargo build --workspace
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+deny:
+	cargo deny check bans licenses sources
