@@ -28,9 +28,11 @@ use crate::reason::Reason;
 /// Blobs and admin requests served at once over one connection, beside its links.
 const REQUESTS: usize = 16;
 
-/// How long a stopping node waits for its last letters to be settled, and then for its peers to
-/// hear that it goes.
+/// How long a stopping node waits for its last letters to be settled.
 const FAREWELL: Duration = Duration::from_millis(1000);
+
+/// How long it then stays to tell its peers again that it goes, should they not have heard.
+const GOODBYE: Duration = Duration::from_millis(300);
 
 /// Threads for what blocks: name lookups, and reading blobs from disk.
 const BLOCKING: usize = 8;
@@ -166,7 +168,7 @@ pub fn listen(config: Config) -> Result<Running, ListenError> {
         .name("net".into())
         .spawn(move || {
             runtime.block_on(serve(here));
-            runtime.shutdown_timeout(FAREWELL);
+            runtime.shutdown_timeout(GOODBYE);
         })
         .map_err(ListenError::Thread)?;
     Ok(Running { shared, events, thread })
@@ -230,6 +232,8 @@ pub fn transport(limits: &Limits) -> TransportConfig {
     let idle = IdleTimeout::try_from(limits.idle()).unwrap_or(VarInt::MAX.into());
     transport
         .max_idle_timeout(Some(idle))
+        // Peers are mostly near: a lost first packet is sent again after 0.3 s, not after 1.
+        .initial_rtt(Duration::from_millis(100))
         .keep_alive_interval(Some(limits.idle() / 4))
         .max_concurrent_uni_streams(number(1 + LANES + CLASSES * limits.links))
         .max_concurrent_bidi_streams(number(limits.links + REQUESTS))
@@ -271,7 +275,7 @@ async fn serve(shared: Arc<Shared>) {
         }
         shared.endpoint.wait_idle().await;
     };
-    let _ = tokio::time::timeout(FAREWELL, told).await;
+    let _ = tokio::time::timeout(GOODBYE, told).await;
 }
 
 async fn accept(shared: Arc<Shared>) {

@@ -88,7 +88,7 @@ async fn a_restarted_peer_is_found_again() {
 async fn a_silent_peer_is_noticed() {
     let mut a = node_with(|config| config.limits.idle_ms = 300);
     let raw = strangers::RawPeer::connect(&a).await;
-    raw.hello().await;
+    let _control = raw.hello().await;
     a.up().await;
     // The connection is there and nobody drives it: no keep-alive, no acknowledgement.
     raw.freeze();
