@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Counts, Input, Output, What};
+use crate::absent::Absent;
+use crate::event::{Counts, Input, Node, Output, What};
 use crate::limits::{BODY_BYTES, DIGESTS, GAPS, LIFETIME, LINKS, REPAIR, REPAIR_BYTES, STREAMS};
 use crate::neighbour::Neighbour;
 use crate::pairs;
@@ -36,6 +37,7 @@ pub struct Core {
     links: BTreeMap<u32, Neighbour>,
     /// The link whose full queue was tried again last.
     tried: u32,
+    absent: Absent,
     counts: Counts,
 }
 
@@ -56,6 +58,7 @@ impl Core {
             recent: Recent::default(),
             links: BTreeMap::new(),
             tried: 0,
+            absent: Absent::default(),
             counts: Counts::default(),
         }
     }
@@ -65,9 +68,12 @@ impl Core {
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Output> {
         match input {
             Input::Reachable(node) => vec![Output::Connect(node)],
-            Input::Up(link) => self.up(now, link),
-            Input::Down(link) => {
+            Input::Up(link, node) => self.up(now, link, node),
+            Input::Down(link, node, again) => {
                 self.links.remove(&link);
+                if again {
+                    self.absent.note(now, node);
+                }
                 Vec::new()
             }
             Input::Data(link, frame) => self.data(now, link, &frame),
@@ -96,7 +102,8 @@ impl Core {
         (self.recent.len(), self.recent.bytes())
     }
 
-    fn up(&mut self, now: Duration, link: u32) -> Vec<Output> {
+    fn up(&mut self, now: Duration, link: u32, node: Node) -> Vec<Output> {
+        self.absent.forget(&node);
         if self.links.len() >= LINKS && !self.links.contains_key(&link) {
             return vec![Output::Disconnect(link)];
         }
@@ -126,7 +133,7 @@ impl Core {
             self.counts.oversized += 1;
             return Vec::new();
         }
-        // Its own stream may take the place of a silent one, and one more than there are places.
+        // Its own stream has a place besides those of the others.
         let seen = self.streams.entry(self.own).or_default();
         self.last += 1;
         seen.window.see(self.last);
@@ -155,6 +162,9 @@ impl Core {
             return Vec::new();
         }
         self.counts.delivered += 1;
+        if let Some(neighbour) = self.links.get_mut(&from) {
+            neighbour.useful = true;
+        }
         let mut outputs = vec![Output::Deliver(post.topic, post.body.clone())];
         outputs.extend(self.flood(now, Some(from), post));
         outputs
@@ -247,7 +257,8 @@ impl Core {
         let held: BTreeMap<Stream, &Held> = held.iter().map(|held| (held.stream, held)).collect();
         let lacks = |id: &Id| held.get(&id.stream).is_none_or(|held| held.lacks(id.seq));
         let (mut outputs, mut bytes) = (Vec::new(), 0);
-        for id in self.recent.ids().filter(lacks) {
+        // Where the last repair ended: what the other does not take must not stand in the way.
+        for id in self.recent.ids_after(neighbour.repaired).filter(lacks) {
             if bytes >= REPAIR_BYTES || outputs.len() >= REPAIR {
                 outputs.push(Output::Transmit(
                     link,
@@ -260,6 +271,7 @@ impl Core {
                 continue;
             };
             bytes += post.body.len();
+            neighbour.repaired = Some(id);
             self.counts.repaired += 1;
             let frame = Wire::Post(post).encode().into();
             outputs.push(Output::Transmit(link, What::Repair(id), frame));
@@ -269,6 +281,8 @@ impl Core {
 
     fn more(&mut self, now: Duration, link: u32) -> Vec<Output> {
         match self.links.get_mut(&link) {
+            // More of what is not taken here would go on for ever.
+            Some(neighbour) if !neighbour.useful => Vec::new(),
             Some(neighbour) if neighbour.may_digest(now) => vec![self.digest(now, link)],
             Some(neighbour) => {
                 neighbour.digest_due = true;
@@ -309,8 +323,8 @@ impl Core {
         self.streams
             .retain(|_, seen| seen.heard + LIFETIME * 2 > now);
         let links: Vec<u32> = self.links.keys().copied().collect();
-        // One full queue is tried again at each tick, in turn, should its `Writable` have been lost:
-        // all at once could be 64 times what is kept.
+        // One full queue is tried again at each tick, in turn, should its `Writable` have been
+        // lost: all at once could be 64 times what is kept.
         let behind = |link: &&u32| self.links.get(link).is_some_and(Neighbour::is_behind);
         let after = links
             .iter()
@@ -322,6 +336,7 @@ impl Core {
             }
             None => Vec::new(),
         };
+        outputs.extend(self.absent.due(now).into_iter().map(Output::Connect));
         for link in links {
             let due = self
                 .links

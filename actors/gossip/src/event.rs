@@ -6,15 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::Id;
 
+/// A node's id.
+pub type Node = [u8; 32];
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A node can be reached: its id.
-    Reachable(Vec<u8>),
-    /// A link is up.
-    Up(u32),
-    /// A link is down.
-    Down(u32),
+    Reachable(Node),
+    /// A link to a node is up.
+    Up(u32, Node),
+    /// A link is down, or did not come up. `true`: its node's protocol closed it or is not there,
+    /// though the node is; it is tried again after a while. `false`: a `Reachable` will come.
+    Down(u32, Node, bool),
     /// Bytes came on a link.
     Data(u32, Vec<u8>),
     /// A link whose queue was full has room again.
@@ -31,7 +35,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Ask for a link to a node.
-    Connect(Vec<u8>),
+    Connect(Node),
     /// Close a link.
     Disconnect(u32),
     /// Send a frame on a link; if it is not taken, say [`Input::Refused`] with the same `what`.
@@ -64,7 +68,7 @@ pub struct Counts {
     pub repaired: u64,
     /// Frames that a full queue did not take.
     pub refused: u64,
-    /// Messages no longer remembered for a neighbour with a full queue; its digest will ask for them.
+    /// Messages no longer remembered for a neighbour with a full queue; its digest asks for them.
     pub deferred: u64,
     /// Ignored: not a message.
     pub garbage: u64,

@@ -2,6 +2,8 @@
 //!
 //! [`Core`] is the protocol as a pure machine; the actor around it only passes on.
 
+mod absent;
+mod actor;
 mod core;
 mod event;
 pub mod limits;
@@ -11,6 +13,7 @@ mod recent;
 mod window;
 mod wire;
 
+pub use actor::{Gossip, Message, Status};
 pub use core::Core;
-pub use event::{Counts, Input, Output, What};
+pub use event::{Counts, Input, Node, Output, What};
 pub use wire::{Held, Id, Post, Stream, Unreadable, VERSION, Wire};

@@ -29,13 +29,15 @@ pub const RECENT_OVERHEAD: usize = 128;
 /// go of one earlier would let its messages be delivered twice.
 pub const STREAMS: usize = 512;
 
-/// Sequence numbers below a stream's newest that are told apart. What is further behind is given up.
+/// Sequence numbers below a stream's newest that are told apart. What is further behind is given
+/// up.
 pub const WINDOW: u64 = 1024;
 
 /// Gaps listed in one digest, over all streams; the rest is listed when these are filled.
 pub const GAPS: usize = 4096;
 
-/// Bytes of the bodies sent to one neighbour in answer to one digest, so that repair leaves room for news.
+/// Bytes of the bodies sent to one neighbour in answer to one digest, so that repair leaves room
+/// for news.
 pub const REPAIR_BYTES: usize = 64 << 10;
 
 /// Messages sent to one neighbour in answer to one digest: a turn's effects are limited.
@@ -44,7 +46,8 @@ pub const REPAIR: usize = 64;
 /// Digests of one neighbour answered between two ticks: an answer costs far more than a digest.
 pub const DIGESTS: u32 = 16;
 
-/// Messages remembered for a neighbour whose queue is full. What is beyond comes with its next digest.
+/// Messages remembered for a neighbour whose queue is full. What is beyond its next digest asks
+/// for.
 pub const PENDING: usize = 256;
 
 /// The pulse of the protocol: expiry, late digests, another try for full queues.
@@ -55,3 +58,12 @@ pub const DIGEST_EVERY: Duration = Duration::from_secs(5);
 
 /// Least time between two digests to one neighbour.
 pub const DIGEST_GAP: Duration = Duration::from_millis(100);
+
+/// Nodes remembered whose protocol is not there; as many as a node may have peers.
+pub const ABSENT: usize = 64;
+
+/// First wait before such a node is tried again; each is twice the one before, ...
+pub const AGAIN_FIRST: Duration = Duration::from_secs(2);
+
+/// ... up to this one.
+pub const AGAIN_LAST: Duration = Duration::from_secs(60);

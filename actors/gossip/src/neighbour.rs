@@ -17,6 +17,10 @@ pub struct Neighbour {
     pub digests: u32,
     /// A digest is to be sent to it at the next tick.
     pub digest_due: bool,
+    /// It has sent something new since the last digest to it.
+    pub useful: bool,
+    /// The last message that it was sent in answer to a digest.
+    pub repaired: Option<Id>,
     sent: Duration,
     next: Duration,
     chance: u64,
@@ -29,6 +33,8 @@ impl Neighbour {
             pending: VecDeque::new(),
             digests: 0,
             digest_due: false,
+            useful: false,
+            repaired: None,
             sent: now,
             next: now,
             chance: seed,
@@ -70,6 +76,7 @@ impl Neighbour {
     pub fn digest_sent(&mut self, now: Duration) {
         self.sent = now;
         self.digest_due = false;
+        self.useful = false;
         self.chance = mix(self.chance);
         let quarter = DIGEST_EVERY.as_millis() as u64 / 4;
         let moved = Duration::from_millis(self.chance % (2 * quarter));

@@ -1,6 +1,7 @@
 //! The messages of the last minutes, kept for those who lack them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -56,9 +57,11 @@ impl Recent {
         self.kept.get(&id)?.at(now)
     }
 
-    /// The names of all messages, in the order of their names.
-    pub fn ids(&self) -> impl Iterator<Item = Id> {
-        self.kept.keys().copied()
+    /// The names of all messages, in the order of their names, from the one after this and round.
+    pub fn ids_after(&self, last: Option<Id>) -> impl Iterator<Item = Id> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let round = last.map(|last| self.kept.range(..=last));
+        self.kept.range((after, Bound::Unbounded)).chain(round.into_iter().flatten()).map(|(id, _)| *id)
     }
 
     /// How many there are.
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(recent.get(second + LIFETIME, post(1, 0).id), None);
         recent.expire(second + LIFETIME);
         assert_eq!(
-            (recent.len(), recent.bytes(), recent.ids().count()),
+            (recent.len(), recent.bytes(), recent.ids_after(None).count()),
             (0, 0, 0)
         );
     }

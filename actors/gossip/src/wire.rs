@@ -51,7 +51,8 @@ pub struct Held {
     pub stream: Stream,
     /// The newest sequence number seen.
     pub top: u64,
-    /// Gaps below it, the newest first: distance of the gap's newest number from `top`, and its length.
+    /// Gaps below it, the newest first: how far the gap's newest number is from `top`, and its
+    /// length.
     pub gaps: Vec<(u16, u16)>,
 }
 
@@ -219,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = Wire::decode(&bytes);
         }
 

@@ -5,7 +5,7 @@ mod net;
 
 use std::time::Duration;
 
-use gossip::{Held, Id, Input, Post, Stream, Wire, limits};
+use gossip::{Core, Held, Id, Input, Output, Post, Stream, Wire, limits};
 use net::{Net, TOPIC, seed};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -272,5 +272,36 @@ fn garbage_stale_and_forged_messages_are_counted_and_ignored() {
     assert_eq!(
         (counts.oversized, counts.delivered, counts.published),
         (2, 0, 0)
+    );
+}
+
+#[test]
+fn who_is_reachable_is_connected_and_who_went_away_is_tried_again() {
+    let (mut core, node, second) = (Core::new(1, 1), [9; 32], seconds(1));
+    let connect = vec![Output::Connect(node)];
+    assert_eq!(core.handle(second, Input::Reachable(node)), connect);
+    core.handle(second, Input::Up(3, node));
+    assert_eq!(core.handle(second, Input::Down(3, node, true)), []);
+    assert_eq!(core.handle(second * 2, Input::Tick), []);
+    assert_eq!(core.handle(second * 4, Input::Tick), connect);
+    core.handle(second * 4, Input::Up(4, node));
+    core.handle(second * 5, Input::Down(4, node, false));
+    assert_eq!(
+        core.handle(second * 500, Input::Tick),
+        [],
+        "the host will say when it is back"
+    );
+}
+
+#[test]
+fn links_past_the_limit_are_closed() {
+    let mut core = Core::new(1, 1);
+    for link in 0..limits::LINKS as u32 {
+        core.handle(seconds(1), Input::Up(link, [1; 32]));
+    }
+    let output = core.handle(seconds(1), Input::Up(1000, [2; 32]));
+    assert_eq!(
+        (output, core.links()),
+        (vec![Output::Disconnect(1000)], limits::LINKS)
     );
 }

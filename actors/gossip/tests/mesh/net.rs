@@ -124,14 +124,14 @@ impl Net {
             blocked: [false; 2],
         };
         self.edges.insert(key, edge);
-        self.input(a, Input::Up(b as u32));
-        self.input(b, Input::Up(a as u32));
+        self.input(a, Input::Up(b as u32, [b as u8; 32]));
+        self.input(b, Input::Up(a as u32, [a as u8; 32]));
     }
 
     pub fn cut(&mut self, a: usize, b: usize) {
         if self.edges.remove(&(a.min(b), a.max(b))).is_some() {
-            self.input(a, Input::Down(b as u32));
-            self.input(b, Input::Down(a as u32));
+            self.input(a, Input::Down(b as u32, [b as u8; 32], false));
+            self.input(b, Input::Down(a as u32, [a as u8; 32], false));
         }
     }
 
