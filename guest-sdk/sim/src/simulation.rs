@@ -269,12 +269,9 @@ impl Simulation {
             .any(|level| *level)
     }
 
-    /// An actor's present incarnation, to look into.
+    /// An actor's present incarnation, to look into. One that is not running has had no `start`.
     pub fn machine(&self, actor: ActorKey) -> Option<&dyn Machine> {
-        self.actors
-            .get(&actor)
-            .filter(|actor| actor.running)
-            .map(|actor| &*actor.machine)
+        self.actors.get(&actor).map(|actor| &*actor.machine)
     }
 
     /// A node's actors, children included.
