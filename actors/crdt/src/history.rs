@@ -39,8 +39,8 @@ pub fn steps<C: Clone + Debug>(
 }
 
 /// Plays a history and checks the laws on the states it reaches: merging is commutative,
-/// associative and idempotent, deltas in any order and twice do what states do, and replicas that have all seen
-/// everything are equal. Gives the state at the end, when all have seen everything.
+/// associative and idempotent, deltas in any order and twice do what states do, and replicas that
+/// have all seen everything are equal. Gives the state at the end, when all have seen everything.
 pub fn check<T, C>(history: &[Step<C>], apply: impl Fn(&mut T, Replica, &C) -> Option<T>) -> T
 where
     T: Merge + Clone + Debug + Default + PartialEq,

@@ -25,6 +25,13 @@ impl<T> Lww<T> {
         self.value = value;
     }
 
+    /// Takes in another copy: of the two writes the later one stays. (As [`Merge`] does.)
+    pub fn merge(&mut self, other: Self) {
+        if other.stamp > self.stamp {
+            *self = other;
+        }
+    }
+
     /// The value.
     pub fn get(&self) -> &T {
         &self.value
@@ -38,9 +45,7 @@ impl<T> Lww<T> {
 
 impl<T> Merge for Lww<T> {
     fn merge(&mut self, other: Self) {
-        if other.stamp > self.stamp {
-            *self = other;
-        }
+        Lww::merge(self, other);
     }
 }
 

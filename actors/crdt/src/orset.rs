@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// What the definition says: an item is there if no removal of it has seen one of its additions.
+    /// What the definition says: one addition of an item that no removal has seen keeps it.
     fn by_definition(history: &[Step<Change>]) -> Vec<u8> {
         let mut known = [const { BTreeSet::<usize>::new() }; crate::history::REPLICAS];
         let mut removed = BTreeSet::<usize>::new();

@@ -61,7 +61,10 @@ impl Recent {
     pub fn ids_after(&self, last: Option<Id>) -> impl Iterator<Item = Id> {
         let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let round = last.map(|last| self.kept.range(..=last));
-        self.kept.range((after, Bound::Unbounded)).chain(round.into_iter().flatten()).map(|(id, _)| *id)
+        self.kept
+            .range((after, Bound::Unbounded))
+            .chain(round.into_iter().flatten())
+            .map(|(id, _)| *id)
     }
 
     /// How many there are.

@@ -305,3 +305,47 @@ fn links_past_the_limit_are_closed() {
         (vec![Output::Disconnect(1000)], limits::LINKS)
     );
 }
+
+#[test]
+fn what_a_neighbour_does_not_take_is_not_sent_for_ever() {
+    let mut net = Net::new(seed(), 2);
+    net.link(0, 1);
+    for epoch in 0..limits::STREAMS as u64 {
+        let id = Id {
+            stream: Stream { origin: 5, epoch },
+            seq: 1,
+        };
+        let post = Post {
+            id,
+            age: 0,
+            topic: TOPIC,
+            body: vec![1],
+        };
+        net.input(1, Input::Data(0, Wire::Post(post).encode()));
+    }
+    net.run_for(seconds(30));
+    net.cut(0, 1);
+    let third = net.add();
+    for epoch in 0..limits::STREAMS as u64 {
+        let id = Id {
+            stream: Stream { origin: 6, epoch },
+            seq: 1,
+        };
+        let post = Post {
+            id,
+            age: 0,
+            topic: TOPIC,
+            body: vec![1],
+        };
+        net.input(third, Input::Data(0, Wire::Post(post).encode()));
+    }
+    let before = net.frames;
+    net.link(1, third); // Neither has room for the other's streams.
+    net.run_for(seconds(30));
+    let each = (limits::REPAIR + 2) as u64;
+    assert!(
+        net.frames - before < 2 * 9 * each,
+        "{} frames",
+        net.frames - before
+    );
+}
