@@ -1,1 +1,31 @@
-//! Simulator.
+//! A seeded simulator of nodes, their actors and the network between them.
+//!
+//! It knows actors only as [`Machine`]s, which map a turn's inputs to effects as bytes: guest-sdk
+//! implements them natively for an `Actor`, the host for a component. Time is virtual, a turn takes
+//! none of it, and chance comes from one seed: the same seed gives the same trace
+//! ([`Simulation::trace`]). The core never reads a clock, never iterates over a map without order.
+//!
+//! It is simpler than the host where nothing but speed or fullness would show: mailboxes are unbounded
+//! while an actor is down, turns have no time budget, pins have no lease (`expire` says when one ends).
+
+mod desk;
+mod event;
+mod links;
+mod machine;
+mod message;
+mod network;
+mod outages;
+mod simulation;
+mod table;
+mod trace;
+mod turns;
+
+pub use desk::{Desk, Device, World};
+pub use machine::{Component, Machine};
+pub use message::{
+    BusError, Class, Edge, Effect, Granted, Handle, Kind, Letter, LinkEvent, Message, Notice, Now,
+    Reading, Reason, Refusal,
+};
+pub use network::Network;
+pub use simulation::{Failure, Role, Simulation};
+pub use table::{ActorKey, Thing};

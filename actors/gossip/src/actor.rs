@@ -1,0 +1,126 @@
+//! The actor around the [`Core`]: it only passes on.
+
+use guest_sdk::{Actor, Class, Context, LinkEvent, NodeId, Reason, Result, TopicId};
+use serde::{Deserialize, Serialize};
+
+use crate::limits::TICK;
+use crate::{Core, Counts, Input, Output, What};
+
+/// Broadcasts what is published on topics to all nodes that links lead to. World: `protocol`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Gossip {
+    core: Core,
+}
+
+/// What the actor takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// The protocol's pulse.
+    Tick,
+    /// How are you? Answered with a [`Status`].
+    Status,
+}
+
+/// How the broadcast is doing on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Links that are up.
+    pub links: usize,
+    /// Messages kept for those who lack them.
+    pub recent: usize,
+    /// What they cost in bytes.
+    pub recent_bytes: usize,
+    /// What has happened so far.
+    pub counts: Counts,
+}
+
+/// Where the number is kept that stands for this node in the names of its messages.
+const ORIGIN: &str = "origin";
+
+impl Actor for Gossip {
+    type Message = Message;
+
+    fn start(cx: &mut Context<Self>) -> Result<Self> {
+        let origin = match cx.get(ORIGIN)? {
+            Some(origin) => origin,
+            None => {
+                let origin = cx.random_u64();
+                cx.put(ORIGIN, origin)?;
+                origin
+            }
+        };
+        cx.every(TICK, Message::Tick);
+        Ok(Self {
+            core: Core::new(origin, cx.random_u64()),
+        })
+    }
+
+    fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
+        match message {
+            Message::Tick => self.pass(Input::Tick, cx),
+            Message::Status => {
+                let (recent, recent_bytes) = self.core.recent();
+                let (links, counts) = (self.core.links(), self.core.counts().clone());
+                cx.reply(Status {
+                    links,
+                    recent,
+                    recent_bytes,
+                    counts,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, event: LinkEvent, cx: &mut Context<Self>) -> Result {
+        let input = match event {
+            LinkEvent::Reachable(node) => Input::Reachable(node.0),
+            LinkEvent::Up { link, node } => Input::Up(link, node.0),
+            LinkEvent::Down { link, node, reason } => {
+                Input::Down(link, node.0, reason != Reason::Unreachable)
+            }
+            LinkEvent::Data { link, body } => Input::Data(link, body),
+            LinkEvent::Writable(link) => Input::Writable(link),
+            LinkEvent::Published { topic, body } => Input::Published(topic.0, body),
+            LinkEvent::Rtt { .. } => return Ok(()),
+        };
+        self.pass(input, cx);
+        Ok(())
+    }
+}
+
+impl Gossip {
+    /// The protocol's state.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn pass(&mut self, input: Input, cx: &mut Context<Self>) {
+        for output in self.core.handle(cx.now(), input) {
+            let refused = match output {
+                Output::Connect(node) => cx.connect(NodeId(node)).err(),
+                Output::Disconnect(link) => cx.disconnect(link).err(),
+                Output::Deliver(topic, body) => cx.deliver(TopicId(topic), &body).err(),
+                Output::Transmit(link, what, frame) => {
+                    if cx.transmit(link, class(what), &frame).is_err() {
+                        self.core.handle(cx.now(), Input::Refused(link, what));
+                    }
+                    None
+                }
+            };
+            if let Some(refusal) = refused {
+                cx.log(format!(
+                    "the host did not take what the protocol asked for: {refusal}"
+                ));
+            }
+        }
+    }
+}
+
+fn class(what: What) -> Class {
+    match what {
+        What::Control => Class::Control,
+        What::News(_) => Class::State,
+        What::Repair(_) => Class::Bulk,
+    }
+}

@@ -1,0 +1,156 @@
+//! Which messages of one stream have been seen: a bitmap that slides (RFC 6479).
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::WINDOW;
+
+const BITS: u64 = u64::BITS as u64;
+const WORDS: usize = (WINDOW / BITS) as usize;
+
+/// The newest sequence number seen, and which of the [`WINDOW`] numbers up to it were.
+///
+/// Takes the same room however many messages there were, and whatever the numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    top: u64,
+    /// The bit of a number is at the number modulo [`WINDOW`].
+    bits: [u64; WORDS],
+}
+
+/// What a window says to a sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// Not seen before; now it is.
+    New,
+    /// Seen before.
+    Seen,
+    /// Too far behind to know.
+    TooOld,
+}
+
+impl Window {
+    /// The newest number seen; 0 before the first.
+    pub fn top(&self) -> u64 {
+        self.top
+    }
+
+    /// Notes a number.
+    pub fn see(&mut self, seq: u64) -> Sighting {
+        match self.sighting(seq) {
+            Sighting::New => {
+                self.slide_to(seq);
+                self.bits[word(seq)] |= bit(seq);
+                Sighting::New
+            }
+            other => other,
+        }
+    }
+
+    /// What [`Window::see`] would say.
+    pub fn sighting(&self, seq: u64) -> Sighting {
+        match self.top.checked_sub(seq) {
+            None => Sighting::New,
+            Some(distance) if distance >= WINDOW || seq == 0 => Sighting::TooOld,
+            Some(_) if self.bits[word(seq)] & bit(seq) != 0 => Sighting::Seen,
+            Some(_) => Sighting::New,
+        }
+    }
+
+    /// Gaps below the newest number, the newest first: the distance of each gap's newest number
+    /// from the top, and its length; at most `limit` of them.
+    pub fn gaps(&self, limit: usize) -> Vec<(u16, u16)> {
+        let mut gaps: Vec<(u16, u16)> = Vec::new();
+        for distance in 0..WINDOW.min(self.top) {
+            if self.sighting(self.top - distance) != Sighting::New {
+                continue;
+            }
+            let distance = distance as u16; // below WINDOW
+            let full = gaps.len() >= limit;
+            match gaps.last_mut() {
+                Some((first, length)) if *first + *length == distance => *length += 1,
+                _ if full => break,
+                _ => gaps.push((distance, 1)),
+            }
+        }
+        gaps
+    }
+
+    fn slide_to(&mut self, seq: u64) {
+        if seq <= self.top {
+            return;
+        }
+        if seq - self.top >= WINDOW {
+            self.bits = [0; WORDS];
+        } else {
+            for passed in self.top + 1..=seq {
+                self.bits[word(passed)] &= !bit(passed);
+            }
+        }
+        self.top = seq;
+    }
+}
+
+fn word(seq: u64) -> usize {
+    ((seq % WINDOW) / BITS) as usize
+}
+
+fn bit(seq: u64) -> u64 {
+    1 << (seq % BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_new_once() {
+        let mut window = Window::default();
+        assert_eq!(window.see(5), Sighting::New);
+        assert_eq!(window.see(3), Sighting::New);
+        assert_eq!(window.see(5), Sighting::Seen);
+        assert_eq!(window.gaps(9), [(1, 1), (3, 2)]);
+    }
+
+    #[test]
+    fn far_behind_is_too_old_and_far_ahead_is_new() {
+        let mut window = Window::default();
+        assert_eq!(window.see(u64::MAX), Sighting::New);
+        assert_eq!(window.see(u64::MAX - WINDOW), Sighting::TooOld);
+        assert_eq!(window.see(u64::MAX - WINDOW + 1), Sighting::New);
+        assert_eq!(window.see(0), Sighting::TooOld);
+        assert_eq!(window.gaps(9), [(1, WINDOW as u16 - 2)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_says_what_a_set_says(steps in proptest::collection::vec(1u64..3000, 1..200)) {
+            let (mut window, mut set) = (Window::default(), BTreeSet::new());
+            for seq in steps {
+                let top = set.last().copied().unwrap_or(0);
+                let expected = if seq + WINDOW <= top {
+                    Sighting::TooOld
+                } else if set.contains(&seq) {
+                    Sighting::Seen
+                } else {
+                    Sighting::New
+                };
+                prop_assert_eq!(window.see(seq), expected);
+                if expected == Sighting::New {
+                    set.insert(seq);
+                }
+            }
+            let top = window.top();
+            let mut missing = BTreeSet::new();
+            for (first, length) in window.gaps(usize::MAX) {
+                missing.extend((0..length).map(|step| top - u64::from(first + step)));
+            }
+            let low = top.saturating_sub(WINDOW - 1).max(1);
+            let expected: BTreeSet<u64> = (low..=top).filter(|seq| !set.contains(seq)).collect();
+            prop_assert_eq!(missing, expected);
+        }
+    }
+}

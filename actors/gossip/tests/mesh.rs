@@ -1,0 +1,351 @@
+//! Whole networks of cores: every message reaches every node once, in the end.
+
+#[path = "mesh/net.rs"]
+mod net;
+
+use std::time::Duration;
+
+use gossip::{Core, Held, Id, Input, Output, Post, Stream, Wire, limits};
+use net::{Net, TOPIC, seed};
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn bodies(net: &mut Net, nodes: usize, count: usize) -> Vec<(usize, Vec<u8>)> {
+    net.run_for(Duration::from_millis(1)); // No two calls give the same bodies.
+    (0..count)
+        .map(|number| {
+            let node = net.chance.below(nodes as u64) as usize;
+            let body = format!("{number} of {node} at {:?}", net.now).into_bytes();
+            net.publish(node, &body);
+            (node, body)
+        })
+        .collect()
+}
+
+#[test]
+fn a_message_reaches_every_node_of_any_connected_graph_once() {
+    for seed in (0..20).map(|step| seed().wrapping_add(step)) {
+        let mut net = Net::new(seed, 20);
+        net.connect_randomly(seed as usize % 15);
+        net.run_for(seconds(1));
+        let sent = bodies(&mut net, 20, 50);
+        net.run_for(seconds(1)); // Less than a digest's period: the flood alone must do it.
+        net.assert_complete(&sent);
+    }
+}
+
+#[test]
+fn what_is_lost_is_mended() {
+    for seed in (0..10).map(|step| seed().wrapping_add(step)) {
+        let mut net = Net::new(seed, 12);
+        net.connect_randomly(6);
+        net.loss = 300;
+        let mut sent = Vec::new();
+        for _ in 0..10 {
+            sent.extend(bodies(&mut net, 12, 5));
+            net.run_for(seconds(1));
+        }
+        net.run_for(seconds(200));
+        net.assert_complete(&sent);
+    }
+}
+
+#[test]
+fn a_cut_heals() {
+    for seed in (0..10).map(|step| seed().wrapping_add(step)) {
+        let mut net = Net::new(seed, 16);
+        net.connect_randomly(8);
+        let across: Vec<_> = net
+            .edges()
+            .into_iter()
+            .filter(|(a, b)| (*a < 8) != (*b < 8))
+            .collect();
+        let mut sent = bodies(&mut net, 16, 10);
+        for &(a, b) in &across {
+            net.cut(a, b);
+        }
+        for _ in 0..20 {
+            sent.extend(bodies(&mut net, 16, 20));
+            net.run_for(seconds(3));
+        }
+        for &(a, b) in &across {
+            net.link(a, b);
+        }
+        net.run_for(seconds(5));
+        net.assert_complete(&sent);
+    }
+}
+
+#[test]
+fn links_that_flap_lose_nothing() {
+    for seed in (0..10).map(|step| seed().wrapping_add(step)) {
+        let mut net = Net::new(seed, 10);
+        net.connect_randomly(10);
+        let all = net::set_of(&net.edges());
+        let mut sent = Vec::new();
+        for _ in 0..100 {
+            for &(a, b) in &all {
+                match net.chance.below(3) {
+                    0 => net.cut(a, b),
+                    1 => net.link(a, b),
+                    _ => {}
+                }
+            }
+            sent.extend(bodies(&mut net, 10, 2));
+            let pause = net.chance.below(400);
+            net.run_for(Duration::from_millis(pause));
+        }
+        for &(a, b) in &all {
+            net.link(a, b);
+        }
+        net.run_for(seconds(10));
+        net.assert_complete(&sent);
+    }
+}
+
+#[test]
+fn who_comes_late_is_caught_up_and_only_once() {
+    for seed in (0..10).map(|step| seed().wrapping_add(step)) {
+        let mut net = Net::new(seed, 6);
+        net.connect_randomly(3);
+        let sent = bodies(&mut net, 6, 700);
+        net.run_for(seconds(10));
+        let late = net.add();
+        net.link(late, 0);
+        net.link(late, 5);
+        net.run_for(seconds(30));
+        net.assert_complete(&sent);
+    }
+}
+
+#[test]
+fn full_queues_only_delay() {
+    for seed in (0..5).map(|step| seed().wrapping_add(step)) {
+        let mut net = Net::new(seed, 8);
+        net.queue = 600;
+        net.connect_randomly(4);
+        let sent = bodies(&mut net, 8, 400);
+        net.run_for(seconds(250));
+        net.assert_complete(&sent);
+        assert!((0..8).any(|node| net.core(node).counts().refused > 0));
+    }
+}
+
+#[test]
+fn a_restored_core_goes_on_where_the_saved_one_was() {
+    let mut net = Net::new(seed(), 8);
+    net.connect_randomly(4);
+    let mut sent = bodies(&mut net, 8, 30);
+    for node in 0..8 {
+        net.run_for(Duration::from_millis(5));
+        net.swap(node);
+    }
+    sent.extend(bodies(&mut net, 8, 30));
+    net.run_for(seconds(10));
+    net.assert_complete(&sent);
+}
+
+#[test]
+fn an_idle_network_says_little() {
+    let mut net = Net::new(seed(), 2);
+    net.link(0, 1);
+    let sent = bodies(&mut net, 2, 3);
+    net.run_for(seconds(1000));
+    net.assert_complete(&sent);
+    // Two digests on link-up, three messages, then one digest each way in five seconds or so.
+    assert!(net.frames < 2 + 3 + 2 * 1000 / 3, "{} frames", net.frames);
+    assert_eq!(
+        net.core(0).recent(),
+        (0, 0),
+        "nothing is kept past its lifetime"
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = || {
+        let mut net = Net::new(seed(), 10);
+        net.connect_randomly(5);
+        net.loss = 100;
+        bodies(&mut net, 10, 100);
+        net.run_for(seconds(20));
+        (
+            net.frames,
+            (0..10)
+                .map(|node| net.core(node).counts().clone())
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn two_equal_bodies_are_two_messages() {
+    let mut net = Net::new(seed(), 3);
+    net.connect_randomly(0);
+    net.publish(0, b"21.5");
+    net.publish(0, b"21.5");
+    net.run_for(seconds(1));
+    assert_eq!(net.delivered(1, b"21.5"), 2);
+    assert_eq!(net.delivered(2, b"21.5"), 2);
+}
+
+#[test]
+fn a_neighbour_that_lies_costs_a_bounded_amount() {
+    let mut net = Net::new(seed(), 2);
+    net.link(0, 1);
+    net.run_for(seconds(1));
+    for number in 0..20_000 {
+        let stream = Stream {
+            origin: net.chance.below(u64::MAX),
+            epoch: number,
+        };
+        let id = Id {
+            stream,
+            seq: 1 + net.chance.below(u64::MAX),
+        };
+        let post = Post {
+            id,
+            age: 0,
+            topic: TOPIC,
+            body: vec![1; 4000],
+        };
+        net.input(0, Input::Data(1, Wire::Post(post).encode()));
+        let held = Held {
+            stream,
+            top: u64::MAX,
+            gaps: vec![(u16::MAX, u16::MAX); 9],
+        };
+        net.input(0, Input::Data(1, Wire::Digest(vec![held]).encode()));
+        net.input(0, Input::Data(1, Wire::More.encode()));
+    }
+    let (count, bytes) = net.core(0).recent();
+    assert!(count <= limits::RECENT && bytes <= limits::RECENT_BYTES);
+    let saved = serde_ipld_dagcbor::to_vec(net.core(0)).unwrap().len();
+    assert!(saved < 4 << 20, "{saved} bytes of state");
+    let counts = net.core(0).counts();
+    assert!(counts.crowded > 0 && counts.hasty > 0, "{counts:?}");
+    assert!(net.frames < 3000, "{} frames", net.frames);
+    net.publish(1, b"and still it works");
+    net.run_for(seconds(1));
+    net.publish(0, b"both ways");
+    net.run_for(limits::LIFETIME * 3);
+    assert_eq!(net.delivered(1, b"both ways"), 1);
+    net.publish(1, b"and takes new streams again");
+    net.run_for(seconds(1));
+    assert_eq!(net.delivered(0, b"and takes new streams again"), 1);
+}
+
+#[test]
+fn garbage_stale_and_forged_messages_are_counted_and_ignored() {
+    let mut net = Net::new(seed(), 2);
+    net.link(0, 1);
+    let stream = Stream {
+        origin: 77,
+        epoch: 1,
+    };
+    let post = Post {
+        id: Id { stream, seq: 1 },
+        age: 0,
+        topic: TOPIC,
+        body: b"old".to_vec(),
+    };
+    let old = Post {
+        age: limits::LIFETIME.as_millis() as u32,
+        ..post
+    };
+    net.input(0, Input::Data(1, Wire::Post(old).encode()));
+    net.input(0, Input::Data(1, b"nonsense".to_vec()));
+    net.input(0, Input::Data(1, vec![0; limits::FRAME_BYTES + 1]));
+    net.input(
+        0,
+        Input::Data(1, serde_ipld_dagcbor::to_vec(&(9, "hello")).unwrap()),
+    );
+    net.input(0, Input::Published(TOPIC, vec![0; limits::BODY_BYTES + 1]));
+    let counts = net.core(0).counts();
+    assert_eq!(
+        (counts.stale, counts.garbage, counts.other_version),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        (counts.oversized, counts.delivered, counts.published),
+        (2, 0, 0)
+    );
+}
+
+#[test]
+fn who_is_reachable_is_connected_and_who_went_away_is_tried_again() {
+    let (mut core, node, second) = (Core::new(1, 1), [9; 32], seconds(1));
+    let connect = vec![Output::Connect(node)];
+    assert_eq!(core.handle(second, Input::Reachable(node)), connect);
+    core.handle(second, Input::Up(3, node));
+    assert_eq!(core.handle(second, Input::Down(3, node, true)), []);
+    assert_eq!(core.handle(second * 2, Input::Tick), []);
+    assert_eq!(core.handle(second * 4, Input::Tick), connect);
+    core.handle(second * 4, Input::Up(4, node));
+    core.handle(second * 5, Input::Down(4, node, false));
+    assert_eq!(
+        core.handle(second * 500, Input::Tick),
+        [],
+        "the host will say when it is back"
+    );
+}
+
+#[test]
+fn links_past_the_limit_are_closed() {
+    let mut core = Core::new(1, 1);
+    for link in 0..limits::LINKS as u32 {
+        core.handle(seconds(1), Input::Up(link, [1; 32]));
+    }
+    let output = core.handle(seconds(1), Input::Up(1000, [2; 32]));
+    assert_eq!(
+        (output, core.links()),
+        (vec![Output::Disconnect(1000)], limits::LINKS)
+    );
+}
+
+#[test]
+fn what_a_neighbour_does_not_take_is_not_sent_for_ever() {
+    let mut net = Net::new(seed(), 2);
+    net.link(0, 1);
+    for epoch in 0..limits::STREAMS as u64 {
+        let id = Id {
+            stream: Stream { origin: 5, epoch },
+            seq: 1,
+        };
+        let post = Post {
+            id,
+            age: 0,
+            topic: TOPIC,
+            body: vec![1],
+        };
+        net.input(1, Input::Data(0, Wire::Post(post).encode()));
+    }
+    net.run_for(seconds(30));
+    net.cut(0, 1);
+    let third = net.add();
+    for epoch in 0..limits::STREAMS as u64 {
+        let id = Id {
+            stream: Stream { origin: 6, epoch },
+            seq: 1,
+        };
+        let post = Post {
+            id,
+            age: 0,
+            topic: TOPIC,
+            body: vec![1],
+        };
+        net.input(third, Input::Data(0, Wire::Post(post).encode()));
+    }
+    let before = net.frames;
+    net.link(1, third); // Neither has room for the other's streams.
+    net.run_for(seconds(30));
+    let each = (limits::REPAIR + 2) as u64;
+    assert!(
+        net.frames - before < 2 * 9 * each,
+        "{} frames",
+        net.frames - before
+    );
+}

@@ -1,0 +1,2 @@
+//! The thermostat as a component.
+guest_sdk::main!(thermostat::Thermostat);

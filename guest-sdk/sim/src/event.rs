@@ -1,0 +1,85 @@
+//! What lies in the queue: things that will happen, and what travels between actors.
+
+use crate::network::Pair;
+use crate::{ActorKey, Edge, LinkEvent, Message, Reason, Thing};
+
+/// A happening at a time.
+pub(crate) enum Event {
+    /// A node starts.
+    Boot { node: usize, life: u64 },
+    /// An actor's first turn.
+    Start { actor: ActorKey, life: u64 },
+    /// Something reaches an actor's node. What belongs to one life of the node ends with it.
+    Arrive { parcel: Parcel, life: Option<u64> },
+    /// Two nodes notice that their connection is gone.
+    Broken { pair: Pair, number: u64 },
+    /// Two nodes can be connected again.
+    Reachable { pair: Pair },
+}
+
+/// Cargo on its way from one actor to another.
+#[derive(Clone)]
+pub(crate) struct Parcel {
+    pub from: ActorKey,
+    pub to: ActorKey,
+    pub cargo: Cargo,
+}
+
+#[derive(Clone)]
+pub(crate) enum Cargo {
+    Letter {
+        body: Vec<u8>,
+        carried: Vec<Thing>,
+        reply: Option<Thing>,
+        token: u64,
+    },
+    Publication {
+        body: Vec<u8>,
+    },
+    Settle {
+        ask: u64,
+        outcome: Result<(Vec<u8>, Vec<Thing>), Reason>,
+    },
+    Failed {
+        token: u64,
+        reason: Reason,
+    },
+    Watch {
+        token: u64,
+    },
+    Gone {
+        token: u64,
+        reason: Reason,
+    },
+    Hello {
+        link: u32,
+    },
+    Welcome {
+        link: u32,
+    },
+    Data {
+        link: u32,
+        body: Vec<u8>,
+    },
+    Bye {
+        link: u32,
+    },
+    Timer {
+        key: u64,
+        generation: u64,
+    },
+    Link(LinkEvent),
+    Edge {
+        pin: String,
+        edge: Edge,
+    },
+    Expired {
+        pin: String,
+    },
+}
+
+/// What an actor is about to be given: a message, and who waits for its answer.
+pub(crate) struct Due {
+    pub message: Message,
+    pub asker: Option<Thing>,
+}

@@ -1,0 +1,241 @@
+//! Cuts and crashes: what travels meanwhile waits, comes back with its reason, or is lost.
+
+use std::time::Duration;
+
+use crate::event::{Cargo, Event, Parcel};
+use crate::network::{Network, Outage, Pair, nanoseconds, pair};
+use crate::simulation::Simulation;
+use crate::{ActorKey, LinkEvent, Reason, Thing};
+
+impl Simulation {
+    /// Cuts the road between two nodes. What is sent now waits for the end of the cut; after
+    /// [`Network::patience`] both ends take the connection for broken.
+    pub fn cut(&mut self, a: usize, b: usize) {
+        self.trace.note(&("cut", self.now, a, b));
+        self.roads.cuts.insert(pair(a, b));
+        self.lose(pair(a, b));
+    }
+
+    /// Heals one cut.
+    pub fn mend(&mut self, a: usize, b: usize) {
+        self.trace.note(&("mend", self.now, a, b));
+        self.roads.cuts.remove(&pair(a, b));
+        self.regain(pair(a, b));
+    }
+
+    /// Heals all cuts.
+    pub fn heal(&mut self) {
+        for (a, b) in std::mem::take(&mut self.roads.cuts) {
+            self.mend(a, b);
+        }
+    }
+
+    /// Switches a node off, as if its plug were pulled: durable values stay, all else is gone.
+    pub fn crash(&mut self, node: usize) {
+        self.trace.note(&("crash", self.now, node));
+        self.nodes[node].up = false;
+        self.nodes[node].life += 1;
+        for key in self.on(node) {
+            let Some(actor) = self.actors.get_mut(&key) else {
+                continue;
+            };
+            if actor.parent.is_some() {
+                // Its parent's next incarnation spawns it again if it wants to.
+                self.actors.remove(&key);
+                continue;
+            }
+            actor.running = false;
+            actor.machine = (actor.role.component)();
+            actor.timers.clear();
+            actor.asks.clear();
+            actor.watchers.clear();
+            actor.waiting.clear();
+            actor.desk.forget();
+        }
+        self.links.values_mut().for_each(|link| link.forget(node));
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            self.lose(pair(node, other));
+        }
+    }
+
+    /// Switches a node on again.
+    pub fn restart(&mut self, node: usize) {
+        self.trace.note(&("restart", self.now, node));
+        if self.nodes[node].up {
+            return;
+        }
+        let life = self.nodes[node].life;
+        self.schedule(self.now, Event::Boot { node, life });
+    }
+
+    /// Changes the network for all roads that have none of their own.
+    pub fn network(&mut self, network: Network) {
+        self.roads.usual = network;
+    }
+
+    /// A node is up: it meets its peers.
+    pub(crate) fn booted(&mut self, node: usize) {
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            let pair = pair(node, other);
+            if let Some(outage) = self.roads.outages.get(&pair) {
+                // The other end can't take a new process for the old one.
+                if self.nodes[node].life > 0 {
+                    self.broken(pair, outage.number);
+                }
+                self.regain(pair);
+            } else if self.nodes[other].up {
+                self.schedule_reachable(pair);
+            }
+        }
+    }
+
+    /// Whether two nodes can reach each other now.
+    pub(crate) fn connected(&self, a: usize, b: usize) -> bool {
+        a == b
+            || (self.nodes[a].up
+                && self.nodes[b].up
+                && !self.roads.outages.contains_key(&pair(a, b)))
+    }
+
+    /// Sends cargo on its way.
+    pub(crate) fn travel(&mut self, from: ActorKey, to: ActorKey, cargo: Cargo) {
+        let parcel = Parcel { from, to, cargo };
+        let known = to.node < self.nodes.len();
+        if known
+            && from.node != to.node
+            && self.roads.outages.contains_key(&pair(from.node, to.node))
+        {
+            return self.hold(parcel);
+        }
+        let at = self.roads.transport(from, to, self.now, &mut self.chance);
+        self.schedule(at, Event::Arrive { parcel, life: None });
+    }
+
+    /// Keeps a parcel until the outage that it met ends, or sends it back if that has gone on too long.
+    pub(crate) fn hold(&mut self, parcel: Parcel) {
+        let pair = pair(parcel.from.node, parcel.to.node);
+        // A node that has not booted yet is an outage too.
+        if !self.roads.outages.contains_key(&pair) {
+            self.lose(pair);
+        }
+        match self.roads.outages.get_mut(&pair) {
+            Some(outage) if !outage.broken => outage.held.push(parcel),
+            _ => self.bounce(parcel, Reason::Unreachable),
+        }
+    }
+
+    /// Tells a parcel's sender why it could not be given.
+    pub(crate) fn bounce(&mut self, parcel: Parcel, reason: Reason) {
+        let Parcel { from, to, cargo } = parcel;
+        let notice = match cargo {
+            Cargo::Letter {
+                reply: Some(Thing::Reply(asker, ask)),
+                ..
+            } => {
+                let cargo = Cargo::Settle {
+                    ask,
+                    outcome: Err(reason),
+                };
+                return self.back(from, to, asker, cargo, reason);
+            }
+            Cargo::Letter { token, .. } => Cargo::Failed { token, reason },
+            Cargo::Watch { token } => Cargo::Gone { token, reason },
+            Cargo::Hello { link } => {
+                self.links.remove(&link);
+                let node = self.nodes[to.node].id.to_vec();
+                Cargo::Link(LinkEvent::Down { link, node, reason })
+            }
+            // Nobody waits for the rest.
+            _ => return,
+        };
+        self.back(from, to, from, notice, reason);
+    }
+
+    /// Two nodes notice that their connection is gone.
+    pub(crate) fn broken(&mut self, pair: Pair, number: u64) {
+        let Some(outage) = self.roads.outages.get_mut(&pair) else {
+            return;
+        };
+        if outage.number != number || outage.broken {
+            return;
+        }
+        outage.broken = true;
+        for parcel in std::mem::take(&mut outage.held) {
+            self.bounce(parcel, Reason::Unknown);
+        }
+        self.break_links(pair);
+        for (here, there) in [pair, (pair.1, pair.0)] {
+            for key in self.on(here) {
+                let Some(actor) = self.actors.get(&key) else {
+                    continue;
+                };
+                let asked = actor.asks.iter().filter(|(_, ask)| ask.node == there);
+                for ask in asked.map(|(ask, _)| *ask).collect::<Vec<_>>() {
+                    self.local(
+                        key,
+                        Cargo::Settle {
+                            ask,
+                            outcome: Err(Reason::Unknown),
+                        },
+                        0,
+                    );
+                }
+            }
+        }
+    }
+
+    /// By the sender's own node if that is where the failure shows, else over the network.
+    fn back(
+        &mut self,
+        from: ActorKey,
+        to: ActorKey,
+        receiver: ActorKey,
+        cargo: Cargo,
+        why: Reason,
+    ) {
+        let here = matches!(why, Reason::Unreachable | Reason::Unknown);
+        if here || from.node == to.node && receiver.node == to.node {
+            self.local(receiver, cargo, 1);
+        } else {
+            self.travel(to, receiver, cargo);
+        }
+    }
+
+    fn lose(&mut self, pair: Pair) {
+        if self.roads.outages.contains_key(&pair) {
+            return;
+        }
+        self.next_outage += 1;
+        let number = self.next_outage;
+        self.roads.outages.insert(
+            pair,
+            Outage {
+                number,
+                ..Outage::default()
+            },
+        );
+        let patience = nanoseconds(self.roads.of(pair).patience);
+        self.schedule(self.now + patience, Event::Broken { pair, number });
+    }
+
+    fn regain(&mut self, pair: Pair) {
+        let up = self.nodes[pair.0].up && self.nodes[pair.1].up;
+        if !up || self.roads.cuts.contains(&pair) {
+            return;
+        }
+        let Some(outage) = self.roads.outages.remove(&pair) else {
+            return;
+        };
+        for Parcel { from, to, cargo } in outage.held {
+            self.travel(from, to, cargo);
+        }
+        if outage.broken || self.nodes[pair.0].life + self.nodes[pair.1].life == 0 {
+            self.schedule_reachable(pair);
+        }
+    }
+
+    fn schedule_reachable(&mut self, pair: Pair) {
+        let soon = self.chance.below(nanoseconds(Duration::from_millis(50)));
+        self.schedule(self.now + soon, Event::Reachable { pair });
+    }
+}

@@ -1,0 +1,372 @@
+//! Actors as Wasm components: the home of wit-bindgen.
+//!
+//! What a world does not import, its host type must not even reach: a component imports what its code
+//! can call.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use crate::host::{Event, Granted, Host, Kind, Links, Transfers};
+use crate::turn::Instance;
+use crate::{Actor, BusError, Class, Edge, LinkEvent, NodeId, Pin, Reason, Refusal, TopicId};
+
+/// The world `actor`: its imports, and the export of `behaviour` that all worlds have alike.
+#[allow(missing_docs, unsafe_code, reason = "generated")]
+pub mod actor {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "actor",
+        pub_export_macro: true,
+        export_macro_name: "export_actor",
+        generate_all,
+    });
+    pub use export_actor as export;
+}
+
+/// What the worlds `driver` and `protocol` import beyond `actor`.
+#[allow(missing_docs, unsafe_code, reason = "generated")]
+mod more {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package edge:sdk;
+            world more {
+                import edge:actor/i2c@0.1.0;
+                import edge:actor/links@0.1.0;
+            }
+        ",
+        world: "edge:sdk/more",
+        with: { "edge:actor/types@0.1.0": crate::component::actor::edge::actor::types },
+        generate_all,
+    });
+}
+
+use actor::edge::actor::{effects, reads, types};
+use more::edge::actor::{i2c, links};
+pub use types::Now;
+use types::{Failure, Message};
+
+/// The component's one actor.
+pub struct Incarnation<A>(RefCell<Option<Instance<A>>>);
+
+impl<A: Actor> Incarnation<A> {
+    pub const fn none() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    pub fn start(&self, host: &mut dyn Host, now: Now) -> Result<(), String> {
+        let started = Instance::start(host, turn(now, 0)).map_err(|error| error.to_string())?;
+        self.0.replace(Some(started));
+        Ok(())
+    }
+
+    pub fn handle(
+        &self,
+        host: &mut dyn Host,
+        now: Now,
+        messages: Vec<Message>,
+    ) -> Result<(), Failure> {
+        let mut instance = self.0.borrow_mut();
+        for (index, message) in (0..).zip(messages) {
+            let failure = |why: String| Failure { index, why };
+            let instance = instance
+                .as_mut()
+                .ok_or_else(|| failure("a message before the first turn".into()))?;
+            let outcome =
+                event(message).and_then(|event| instance.turn(host, turn(now, index), event));
+            outcome.map_err(|error| failure(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    pub fn save(&self) -> Result<Vec<u8>, String> {
+        let instance = self.0.borrow();
+        let instance = instance
+            .as_ref()
+            .ok_or("nothing to save before the first turn")?;
+        instance.save().map_err(|error| error.to_string())
+    }
+
+    pub fn restore(&self, state: &[u8]) -> Result<(), String> {
+        let restored = Instance::restore(state).map_err(|error| error.to_string())?;
+        self.0.replace(Some(restored));
+        Ok(())
+    }
+}
+
+fn turn(now: Now, index: u32) -> crate::host::Now {
+    let seed = now.seed.wrapping_add(u64::from(index));
+    crate::host::Now {
+        monotonic: now.monotonic,
+        wall: now.wall,
+        seed,
+    }
+}
+
+/// The host as the world `actor` sees it.
+pub struct ActorWorld;
+
+/// The host as the world `driver` sees it.
+pub struct DriverWorld;
+
+/// The host as the world `protocol` sees it.
+pub struct ProtocolWorld;
+
+macro_rules! host {
+    ($world:ident { $($extra:tt)* }) => {
+        impl Host for $world {
+            fn grant(&mut self, name: &str, _: Kind) -> Option<Granted> {
+                reads::grant(name).map(granted)
+            }
+
+            fn me(&mut self) -> u32 {
+                reads::me()
+            }
+
+            fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+                reads::get(key)
+            }
+
+            fn range(&self, first: &[u8], end: &[u8], limit: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+                reads::range(first, end, limit)
+            }
+
+            fn last(&self, sensor: u32) -> Option<(f64, u64)> {
+                reads::last(sensor).map(|reading| (reading.value, reading.at))
+            }
+
+            fn level(&self, pin: u32) -> Option<bool> {
+                reads::level(pin)
+            }
+
+            fn send(
+                &mut self,
+                to: u32,
+                body: &[u8],
+                carried: &[u32],
+                token: u64,
+            ) -> Result<(), Refusal> {
+                effects::send(to, body, carried, token).map_err(refusal)
+            }
+
+            fn ask(
+                &mut self,
+                to: u32,
+                body: &[u8],
+                carried: &[u32],
+                token: u64,
+                deadline: u64,
+            ) -> Result<(), Refusal> {
+                effects::ask(to, body, carried, token, deadline).map_err(refusal)
+            }
+
+            fn keep(&mut self, address: u32) -> Result<u32, Refusal> {
+                effects::keep(address).map_err(refusal)
+            }
+
+            fn release(&mut self, address: u32) -> Result<(), Refusal> {
+                effects::release(address).map_err(refusal)
+            }
+
+            fn arm(&mut self, key: u64, body: &[u8], after: u64, every: u64) -> Result<(), Refusal> {
+                effects::arm(key, body, after, every).map_err(refusal)
+            }
+
+            fn disarm(&mut self, key: u64) {
+                effects::disarm(key);
+            }
+
+            fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refusal> {
+                effects::put(key, value).map_err(refusal)
+            }
+
+            fn delete(&mut self, key: &[u8]) -> Result<(), Refusal> {
+                effects::delete(key).map_err(refusal)
+            }
+
+            fn drive(&mut self, pin: u32, high: bool) -> Result<(), Refusal> {
+                effects::drive(pin, high).map_err(refusal)
+            }
+
+            fn spawn(
+                &mut self,
+                child: u32,
+                grants: &[(String, u32)],
+                token: u64,
+            ) -> Result<u32, Refusal> {
+                effects::spawn(child, grants, token).map_err(refusal)
+            }
+
+            fn stop(&mut self, actor: u32) -> Result<(), Refusal> {
+                effects::stop(actor).map_err(refusal)
+            }
+
+            fn monitor(&mut self, actor: u32, token: u64) -> Result<(), Refusal> {
+                effects::monitor(actor, token).map_err(refusal)
+            }
+
+            fn log(&mut self, line: &str) {
+                effects::log(line);
+            }
+
+            $($extra)*
+        }
+    };
+}
+
+host! { ActorWorld {} }
+
+host! { DriverWorld {
+    fn transfers(&mut self) -> Option<&mut dyn Transfers> {
+        Some(self)
+    }
+} }
+
+host! { ProtocolWorld {
+    fn links(&mut self) -> Option<&mut dyn Links> {
+        Some(self)
+    }
+} }
+
+impl Transfers for DriverWorld {
+    fn write_read(&mut self, bus: u32, write: &[u8], read: u32) -> Result<Vec<u8>, BusError> {
+        i2c::write_read(bus, write, read).map_err(|error| match error {
+            i2c::Error::Denied => BusError::Denied,
+            i2c::Error::NoAcknowledge => BusError::NoAcknowledge,
+            i2c::Error::ArbitrationLoss => BusError::ArbitrationLoss,
+            i2c::Error::Bus => BusError::Bus,
+            i2c::Error::Timeout => BusError::Timeout,
+            i2c::Error::Overrun => BusError::Overrun,
+        })
+    }
+}
+
+impl Links for ProtocolWorld {
+    fn connect(&mut self, node: &[u8]) -> Result<(), Refusal> {
+        links::connect(node).map_err(refusal)
+    }
+
+    fn disconnect(&mut self, link: u32) -> Result<(), Refusal> {
+        links::disconnect(link).map_err(refusal)
+    }
+
+    fn transmit(&mut self, link: u32, class: Class, body: &[u8]) -> Result<(), Refusal> {
+        let class = match class {
+            Class::Control => types::Class::Control,
+            Class::Command => types::Class::Command,
+            Class::State => types::Class::State,
+            Class::Bulk => types::Class::Bulk,
+        };
+        links::transmit(link, class, body).map_err(refusal)
+    }
+
+    fn deliver(&mut self, topic: &[u8], body: &[u8]) -> Result<(), Refusal> {
+        links::deliver(topic, body).map_err(refusal)
+    }
+}
+
+fn granted(granted: types::Granted) -> Granted {
+    match granted {
+        types::Granted::Address(handle) => Granted::Address(handle),
+        types::Granted::Topic(handle) => Granted::Topic(handle),
+        types::Granted::Pin(handle) => Granted::Pin(handle),
+        types::Granted::Sensor(handle) => Granted::Sensor(handle),
+        types::Granted::Bus(handle) => Granted::Bus(handle),
+        types::Granted::Child(handle) => Granted::Child(handle),
+    }
+}
+
+fn event(message: Message) -> crate::Result<Event> {
+    Ok(match message {
+        Message::Letter(letter) => Event::Letter {
+            body: letter.body,
+            carried: letter.carried,
+            reply: letter.reply,
+        },
+        Message::Answer(answer) => {
+            let outcome = answer.outcome.map(|letter| (letter.body, letter.carried));
+            Event::Answer {
+                token: answer.token,
+                outcome: outcome.map_err(reason),
+            }
+        }
+        Message::Undelivered(notice) => Event::Undelivered {
+            token: notice.token,
+            reason: reason(notice.reason),
+        },
+        Message::Timer(body) => Event::Timer(body),
+        Message::Down(notice) => Event::Down {
+            token: notice.token,
+            reason: reason(notice.reason),
+        },
+        Message::Edge(edge) => Event::Edge(Edge {
+            pin: Pin(edge.pin),
+            level: edge.level,
+            at: Duration::from_nanos(edge.at),
+            sequence: edge.sequence,
+            dropped: edge.dropped,
+        }),
+        Message::Expired(pin) => Event::Expired(pin),
+        Message::Link(event) => Event::Link(link(event)?),
+    })
+}
+
+fn link(event: types::LinkEvent) -> crate::Result<LinkEvent> {
+    let id = |bytes: Vec<u8>| NodeId::try_from(&bytes[..]);
+    Ok(match event {
+        types::LinkEvent::Reachable(node) => LinkEvent::Reachable(id(node)?),
+        types::LinkEvent::Up(up) => LinkEvent::Up {
+            link: up.link,
+            node: id(up.node)?,
+        },
+        types::LinkEvent::Down(down) => {
+            let reason = reason(down.reason);
+            LinkEvent::Down {
+                link: down.link,
+                node: id(down.node)?,
+                reason,
+            }
+        }
+        types::LinkEvent::Data(data) => LinkEvent::Data {
+            link: data.link,
+            body: data.body,
+        },
+        types::LinkEvent::Rtt(rtt) => LinkEvent::Rtt {
+            link: rtt.link,
+            rtt: Duration::from_nanos(rtt.rtt),
+        },
+        types::LinkEvent::Writable(link) => LinkEvent::Writable(link),
+        types::LinkEvent::Published(published) => {
+            let topic = TopicId::try_from(&published.topic[..])?;
+            LinkEvent::Published {
+                topic,
+                body: published.body,
+            }
+        }
+    })
+}
+
+fn refusal(refusal: types::Refusal) -> Refusal {
+    match refusal {
+        types::Refusal::BadHandle => Refusal::BadHandle,
+        types::Refusal::MailboxFull => Refusal::MailboxFull,
+        types::Refusal::OverLimit => Refusal::OverLimit,
+        types::Refusal::OverQuota => Refusal::OverQuota,
+        types::Refusal::Denied => Refusal::Denied,
+    }
+}
+
+fn reason(reason: types::Reason) -> Reason {
+    match reason {
+        types::Reason::NoActor => Reason::NoActor,
+        types::Reason::Stopped => Reason::Stopped,
+        types::Reason::Trapped => Reason::Trapped,
+        types::Reason::OverBudget => Reason::OverBudget,
+        types::Reason::MailboxFull => Reason::MailboxFull,
+        types::Reason::Refused => Reason::Refused,
+        types::Reason::Unreachable => Reason::Unreachable,
+        types::Reason::Deadline => Reason::Deadline,
+        types::Reason::Unknown => Reason::Unknown,
+        types::Reason::NoAnswer => Reason::NoAnswer,
+    }
+}

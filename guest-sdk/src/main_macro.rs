@@ -1,0 +1,73 @@
+//! The one line of an actor's `main.rs`.
+
+/// Makes a component of an actor: `main!(Thermostat)`, `main!(driver Bme280)` or
+/// `main!(protocol Gossip)`. Off Wasm it is a `main` that says how the actor is built.
+#[macro_export]
+macro_rules! main {
+    (driver $actor:ty) => {
+        $crate::__main!(DriverWorld, $actor);
+    };
+    (protocol $actor:ty) => {
+        $crate::__main!(ProtocolWorld, $actor);
+    };
+    ($actor:ty) => {
+        $crate::__main!(ActorWorld, $actor);
+    };
+}
+
+/// All exports stand here, so that they end up in the actor's own binary and nowhere else.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __main {
+    ($host:ident, $actor:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::component::actor::exports::edge::actor::behaviour::{
+                Failure, Guest, Message,
+            };
+            use $crate::component::{$host as Host, Incarnation, Now, actor};
+
+            ::std::thread_local! {
+                static INCARNATION: Incarnation<$actor> = const { Incarnation::none() };
+            }
+
+            struct Component;
+
+            impl Guest for Component {
+                fn start(now: Now) -> ::std::result::Result<(), ::std::string::String> {
+                    INCARNATION.with(|actor| actor.start(&mut Host, now))
+                }
+
+                fn handle(
+                    now: Now,
+                    messages: ::std::vec::Vec<Message>,
+                ) -> ::std::result::Result<(), Failure> {
+                    INCARNATION.with(|actor| actor.handle(&mut Host, now, messages))
+                }
+
+                fn save() -> ::std::result::Result<::std::vec::Vec<u8>, ::std::string::String> {
+                    INCARNATION.with(|actor| actor.save())
+                }
+
+                fn restore(
+                    _now: Now,
+                    state: ::std::vec::Vec<u8>,
+                    _writer: ::std::string::String,
+                ) -> ::std::result::Result<(), ::std::string::String> {
+                    INCARNATION.with(|actor| actor.restore(&state))
+                }
+            }
+
+            actor::export!(Component with_types_in actor);
+        };
+
+        #[cfg(target_arch = "wasm32")]
+        fn main() {}
+
+        #[cfg(not(target_arch = "wasm32"))]
+        fn main() {
+            eprintln!("an actor runs on a node: `edge-host build` makes a component of it");
+            std::process::exit(2);
+        }
+    };
+}

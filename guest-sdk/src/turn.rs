@@ -1,0 +1,136 @@
+//! Turns as every driver runs them: a host's event becomes a call of the actor.
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::{Refused, first_clock};
+use crate::host::{Event, Host, Now};
+use crate::stamp::Clock;
+use crate::{Actor, Answer, Context, Error, Pin, Result, codec};
+
+/// One incarnation: the actor, and what the SDK remembers for it.
+#[derive(Debug)]
+pub struct Instance<A> {
+    pub actor: A,
+    clock: Clock,
+}
+
+/// The form of saved state. The actor's own part is its serialisation: fields that a later version
+/// adds need `#[serde(default)]`.
+const FORM: u8 = 0;
+
+#[derive(Serialize)]
+struct Saving<'a, A> {
+    v: u8,
+    clock: &'a Clock,
+    actor: &'a A,
+}
+
+#[derive(Deserialize)]
+struct Saved<A> {
+    v: u8,
+    clock: Clock,
+    actor: A,
+}
+
+impl<A: Actor> Instance<A> {
+    /// The first turn.
+    pub fn start(host: &mut dyn Host, now: Now) -> Result<Self> {
+        let mut clock = first_clock(now);
+        let mut cx = Context::new(host, &mut clock, now);
+        let mut actor = A::start(&mut cx)?;
+        finish(&mut actor, &mut cx)?;
+        Ok(Self { actor, clock })
+    }
+
+    /// One message, one turn.
+    pub fn turn(&mut self, host: &mut dyn Host, now: Now, event: Event) -> Result {
+        let mut cx = Context::new(host, &mut self.clock, now);
+        dispatch(&mut self.actor, event, &mut cx)?;
+        finish(&mut self.actor, &mut cx)
+    }
+
+    /// The volatile state.
+    pub fn save(&self) -> Result<Vec<u8>> {
+        codec::encode(&Saving {
+            v: FORM,
+            clock: &self.clock,
+            actor: &self.actor,
+        })
+    }
+
+    /// Takes up saved state in place of `start`.
+    pub fn restore(state: &[u8]) -> Result<Self> {
+        codec::take_seen();
+        let Saved {
+            v,
+            mut clock,
+            actor,
+        } = codec::decode::<Saved<A>>(state)?;
+        if v != FORM {
+            return Err(Error::new(format_args!(
+                "saved state has form {v}, and this component reads form {FORM}"
+            )));
+        }
+        clock.observe(codec::take_seen());
+        Ok(Self { actor, clock })
+    }
+}
+
+fn dispatch<A: Actor>(actor: &mut A, event: Event, cx: &mut Context<A>) -> Result {
+    match event {
+        Event::Letter {
+            body,
+            carried,
+            reply,
+        } => {
+            cx.set_reply(reply);
+            match codec::decode_letter(&body, &carried) {
+                Ok(message) => actor.handle(message, cx),
+                // Outside input: no reason to end the turn badly.
+                Err(error) => {
+                    cx.log(format!(
+                        "a letter of {} bytes is no message: {error}",
+                        body.len()
+                    ));
+                    Ok(())
+                }
+            }
+        }
+        Event::Timer(body) => match codec::decode(&body) {
+            Ok(message) => actor.handle(message, cx),
+            // Armed by another version of this actor.
+            Err(error) => {
+                cx.log(format!("a timer's message is no longer one: {error}"));
+                Ok(())
+            }
+        },
+        Event::Answer { token, outcome } => {
+            let outcome = outcome.map(|(body, carried)| Answer { body, carried });
+            actor.answered(token, outcome, cx)
+        }
+        Event::Undelivered { token, reason } => actor.undelivered(token, reason, cx),
+        Event::Down { token, reason } => actor.down(token, reason, cx),
+        Event::Edge(edge) => actor.edge(edge, cx),
+        Event::Expired(pin) => actor.expired(Pin(pin), cx),
+        Event::Link(event) => actor.link(event, cx),
+    }
+}
+
+/// Hands what was refused back to the actor, and ends the turn.
+fn finish<A: Actor>(actor: &mut A, cx: &mut Context<A>) -> Result {
+    for refused in std::mem::take(&mut cx.refused) {
+        match refused {
+            Refused::Letter(token, refusal) => actor.undelivered(token, refusal.into(), cx)?,
+            Refused::Question(token, refusal) => {
+                actor.answered(token, Err(refusal.into()), cx)?;
+            }
+        }
+    }
+    // What is refused while hearing of refusals would go on for ever.
+    for refused in std::mem::take(&mut cx.refused) {
+        let (Refused::Letter(token, refusal) | Refused::Question(token, refusal)) = refused;
+        cx.log(format!("letter {token} was not taken: {refusal}"));
+    }
+    cx.observe();
+    cx.failure().map_or(Ok(()), Err)
+}
