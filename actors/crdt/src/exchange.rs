@@ -61,7 +61,6 @@ impl Exchange {
     /// A delta was published, here or elsewhere: it need not be said again.
     pub fn heard_delta(&mut self, document: &Document, delta: &Delta) {
         let Some(asker) = &mut self.asker else { return };
-        asker.seen.union(&delta.gone);
         asker
             .seen
             .union(&delta.facts.iter().map(|(dot, _)| *dot).collect());

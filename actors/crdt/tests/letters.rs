@@ -134,3 +134,40 @@ fn letters_that_are_none_are_harmless() -> Result {
     assert_eq!(doc.document().size(), (0, 0));
     Ok(())
 }
+
+#[test]
+fn a_restart_reads_back_exactly_what_was_there() -> Result {
+    let mut bench = Bench::new();
+    let mut doc = bench.start::<Crdt>()?;
+    for number in 0..700 {
+        bench.handle(
+            &mut doc,
+            set(&format!("key {}", number % 300), number.into()),
+        )?;
+        bench.handle(
+            &mut doc,
+            Message::Add {
+                key: "set".into(),
+                item: (number % 9).into(),
+            },
+        )?;
+    }
+    bench.handle(
+        &mut doc,
+        Message::Remove {
+            key: "set".into(),
+            item: 3.into(),
+        },
+    )?;
+    bench.handle(
+        &mut doc,
+        Message::Clear {
+            key: "key 5".into(),
+        },
+    )?;
+    let again = bench.start::<Crdt>()?;
+    assert_eq!(again.document(), doc.document());
+    assert_eq!(again.document().size(), doc.document().size());
+    assert_eq!(again.document().size().0, 299 + 8);
+    Ok(())
+}

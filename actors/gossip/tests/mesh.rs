@@ -349,3 +349,22 @@ fn what_a_neighbour_does_not_take_is_not_sent_for_ever() {
         net.frames - before
     );
 }
+
+#[test]
+fn each_repair_goes_on_where_the_last_one_ended() {
+    let mut core = Core::new(1, 1);
+    for number in 0..2 * limits::REPAIR as u8 {
+        core.handle(seconds(1), Input::Published(TOPIC, vec![number]));
+    }
+    core.handle(seconds(1), Input::Up(1, [9; 32]));
+    let mut repaired = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let nothing = Wire::Digest(Vec::new()).encode();
+        for output in core.handle(seconds(2), Input::Data(1, nothing)) {
+            if let Output::Transmit(_, gossip::What::Repair(id), _) = output {
+                repaired.insert(id);
+            }
+        }
+    }
+    assert_eq!(repaired.len(), 2 * limits::REPAIR);
+}
