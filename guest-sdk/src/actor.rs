@@ -59,9 +59,7 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
 
     /// A pin's lease ran out: the host has driven it to its safe level.
     fn expired(&mut self, pin: Pin, cx: &mut Context<Self>) -> Result {
-        cx.log(format!(
-            "the lease of {pin:?} ran out: set it more often, or grant a longer one"
-        ));
+        cx.log(format!("the lease of {pin:?} ran out: set it more often, or grant a longer one"));
         Ok(())
     }
 

@@ -113,13 +113,7 @@ impl Bench {
     /// A bench for an ordinary actor, at time 0. Its chance is the same in each test.
     pub fn new() -> Self {
         let desk = Desk::new(ME, World::Actor, true, BTreeMap::new());
-        Self {
-            desk,
-            now: Now::default(),
-            names: Vec::new(),
-            asked: 0,
-            seen: Seen::default(),
-        }
+        Self { desk, now: Now::default(), names: Vec::new(), asked: 0, seen: Seen::default() }
     }
 
     /// A bench for a driver: with [`device`](Bench::device)s on buses.
@@ -144,12 +138,8 @@ impl Bench {
     /// A sensor's reading, taken now.
     pub fn sensor(&mut self, name: &str, value: f64) {
         let at = self.now.monotonic;
-        self.desk
-            .sensors
-            .insert(name.to_owned(), sim::Reading { value, at });
-        self.desk
-            .grants
-            .insert(name.to_owned(), Thing::Sensor(name.to_owned()));
+        self.desk.sensors.insert(name.to_owned(), sim::Reading { value, at });
+        self.desk.grants.insert(name.to_owned(), Thing::Sensor(name.to_owned()));
     }
 
     /// The address of some other actor, granted under its name.
@@ -159,10 +149,7 @@ impl Bench {
             self.names.push(name.to_owned());
             self.names.len() - 1
         });
-        let thing = Thing::Actor(ActorKey {
-            node: 1,
-            number: number as u64,
-        });
+        let thing = Thing::Actor(ActorKey { node: 1, number: number as u64 });
         self.desk.grants.insert(name.to_owned(), thing);
         match self.desk.grant(name) {
             Some(sim::Granted::Address(handle)) => Address(handle),
@@ -178,12 +165,8 @@ impl Bench {
         mut device: impl FnMut(&[u8], usize) -> Result<Vec<u8>, BusError> + 'static,
     ) {
         let transfer = move |write: &[u8], read: usize| device(write, read).map_err(native::bus);
-        self.desk
-            .devices
-            .insert(name.to_owned(), Box::new(transfer));
-        self.desk
-            .grants
-            .insert(name.to_owned(), Thing::Bus(name.to_owned()));
+        self.desk.devices.insert(name.to_owned(), Box::new(transfer));
+        self.desk.grants.insert(name.to_owned(), Thing::Bus(name.to_owned()));
     }
 
     /// Lets time pass. Timers don't fire: give their messages to [`handle`](Bench::handle).
@@ -201,8 +184,7 @@ impl Bench {
     /// The first turn.
     pub fn start<A: Actor>(&mut self) -> Result<Benched<A>> {
         self.desk.begin();
-        self.run(|desk, now| Instance::start(desk, now))
-            .map(Benched)
+        self.run(|desk, now| Instance::start(desk, now)).map(Benched)
     }
 
     /// A turn with a message, by way of its bytes: as a letter, or a timer's.
@@ -220,14 +202,7 @@ impl Bench {
 
     /// A turn with a letter of any bytes.
     pub fn letter<A: Actor>(&mut self, actor: &mut Benched<A>, body: &[u8]) -> Result {
-        self.event(
-            actor,
-            Event::Letter {
-                body: body.to_vec(),
-                carried: Vec::new(),
-                reply: None,
-            },
-        )
+        self.event(actor, Event::Letter { body: body.to_vec(), carried: Vec::new(), reply: None })
     }
 
     /// A turn with what came of an `ask`.
@@ -261,18 +236,9 @@ impl Bench {
 
     /// A turn with a change on an input pin that the actor holds.
     pub fn edge<A: Actor>(&mut self, actor: &mut Benched<A>, pin: &str, level: bool) -> Result {
-        let (pin, at) = (
-            self.held_pin(pin)?,
-            Duration::from_nanos(self.now.monotonic),
-        );
+        let (pin, at) = (self.held_pin(pin)?, Duration::from_nanos(self.now.monotonic));
         self.seen.edges += 1;
-        let edge = Edge {
-            pin,
-            level,
-            at,
-            sequence: self.seen.edges,
-            dropped: 0,
-        };
+        let edge = Edge { pin, level, at, sequence: self.seen.edges, dropped: 0 };
         self.event(actor, Event::Edge(edge))
     }
 
@@ -348,17 +314,12 @@ impl Bench {
 
     /// The durable value under a key.
     pub fn stored<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
-        self.desk
-            .get(key.as_ref())
-            .map(|value| codec::decode(&value))
-            .transpose()
+        self.desk.get(key.as_ref()).map(|value| codec::decode(&value)).transpose()
     }
 
     fn held_pin(&self, name: &str) -> Result<Pin> {
         let handle = self.desk.find(&Thing::Pin(name.to_owned()));
-        handle
-            .map(Pin)
-            .ok_or_else(|| Error::new(format_args!("the actor holds no pin `{name}`")))
+        handle.map(Pin).ok_or_else(|| Error::new(format_args!("the actor holds no pin `{name}`")))
     }
 
     fn give<A: Actor>(
@@ -369,11 +330,8 @@ impl Bench {
     ) -> Result {
         let (body, carried) = codec::encode_letter(message)?;
         self.desk.begin();
-        let mut bring = |thing| {
-            self.desk
-                .bring(thing)
-                .ok_or_else(|| Error::new("the actor's table is full"))
-        };
+        let mut bring =
+            |thing| self.desk.bring(thing).ok_or_else(|| Error::new("the actor's table is full"));
         let reply = reply.map(&mut bring).transpose()?;
         // The letter brings these anew: they die with the turn unless kept.
         let carried = carried
@@ -386,11 +344,7 @@ impl Bench {
         let carried = carried.into_iter().map(|thing| self.desk.bring(thing));
         let carried = carried.collect::<Option<Vec<_>>>();
         let carried = carried.ok_or_else(|| Error::new("the actor's table is full"))?;
-        let event = Event::Letter {
-            body,
-            carried,
-            reply,
-        };
+        let event = Event::Letter { body, carried, reply };
         self.run(|desk, now| actor.0.turn(desk, now, event))
     }
 
@@ -406,9 +360,7 @@ impl Bench {
             Ok(_) => {
                 let (seen, names) = (&mut self.seen, &self.names);
                 self.desk.commit(|desk, effects| {
-                    effects
-                        .iter()
-                        .for_each(|effect| seen.note(effect, desk, names));
+                    effects.iter().for_each(|effect| seen.note(effect, desk, names));
                 });
             }
             Err(_) => self.desk.undo(),
@@ -425,10 +377,7 @@ impl Default for Bench {
 
 impl fmt::Debug for Bench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bench")
-            .field("now", &self.now)
-            .field("desk", &self.desk)
-            .finish()
+        f.debug_struct("Bench").field("now", &self.now).field("desk", &self.desk).finish()
     }
 }
 
@@ -442,30 +391,14 @@ impl Sent {
 impl Seen {
     fn note(&mut self, effect: &Effect, desk: &Desk, names: &[String]) {
         match effect {
-            Effect::Send {
-                to,
-                body,
-                carried,
-                token,
-            } => {
+            Effect::Send { to, body, carried, token } => {
                 self.letter(receiver(desk, *to, names), body, carried, *token, None);
             }
-            Effect::Ask {
-                to,
-                body,
-                carried,
-                token,
-                deadline,
-            } => {
+            Effect::Ask { to, body, carried, token, deadline } => {
                 let deadline = Some(Duration::from_nanos(*deadline));
                 self.letter(receiver(desk, *to, names), body, carried, *token, deadline);
             }
-            Effect::Arm {
-                key,
-                body,
-                after,
-                every,
-            } => {
+            Effect::Arm { key, body, after, every } => {
                 self.timers.insert(*key, (body.clone(), *after, *every));
             }
             Effect::Disarm { key } => drop(self.timers.remove(key)),
@@ -474,8 +407,7 @@ impl Seen {
             Effect::Transmit { link, body, .. } => self.transmitted.push((*link, body.clone())),
             Effect::Deliver { topic, body } => {
                 let topic = TopicId::try_from(&topic[..]);
-                self.delivered
-                    .extend(topic.map(|topic| (topic, body.clone())));
+                self.delivered.extend(topic.map(|topic| (topic, body.clone())));
             }
             _ => {}
         }
@@ -490,13 +422,7 @@ impl Seen {
         deadline: Option<Duration>,
     ) {
         let (body, carried) = (body.to_vec(), carried.to_vec());
-        self.sent.push(Sent {
-            to,
-            token,
-            deadline,
-            body,
-            carried,
-        });
+        self.sent.push(Sent { to, token, deadline, body, carried });
     }
 }
 

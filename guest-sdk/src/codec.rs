@@ -46,10 +46,7 @@ pub(crate) fn address_out(handle: u32) -> u32 {
     CARRIED.with_borrow_mut(|carried| match carried {
         None => handle,
         Some(carried) => {
-            let at = carried
-                .iter()
-                .position(|known| *known == handle)
-                .unwrap_or(carried.len());
+            let at = carried.iter().position(|known| *known == handle).unwrap_or(carried.len());
             if at == carried.len() {
                 carried.push(handle);
             }
@@ -106,11 +103,7 @@ mod tests {
     enum Message {
         Tick,
         Dial(f32),
-        Pair {
-            exact: f64,
-            near: Option<f32>,
-            count: u8,
-        },
+        Pair { exact: f64, near: Option<f32>, count: u8 },
         Call(Address, Vec<Address>),
         Large(u64, i64, BTreeMap<String, bool>),
     }
@@ -124,16 +117,8 @@ mod tests {
     fn messages_survive_their_bytes() {
         round(Message::Tick);
         round(Message::Dial(21.3));
-        round(Message::Pair {
-            exact: 0.1,
-            near: Some(-1.5),
-            count: 255,
-        });
-        round(Message::Large(
-            u64::MAX,
-            i64::MIN,
-            [("a".into(), true)].into(),
-        ));
+        round(Message::Pair { exact: 0.1, near: Some(-1.5), count: 255 });
+        round(Message::Large(u64::MAX, i64::MIN, [("a".into(), true)].into()));
     }
 
     #[test]
@@ -146,15 +131,8 @@ mod tests {
         assert_eq!(typed(r#"{"Dial": 21}"#), Message::Dial(21.0));
         assert_eq!(typed(r#"{"Dial": -4}"#), Message::Dial(-4.0));
         assert_eq!(typed(r#"{"Dial": 21.3}"#), Message::Dial(21.3));
-        let pair = Message::Pair {
-            exact: 2.0,
-            near: Some(3.0),
-            count: 1,
-        };
-        assert_eq!(
-            typed(r#"{"Pair": {"exact": 2, "near": 3, "count": 1}}"#),
-            pair
-        );
+        let pair = Message::Pair { exact: 2.0, near: Some(3.0), count: 1 };
+        assert_eq!(typed(r#"{"Pair": {"exact": 2, "near": 3, "count": 1}}"#), pair);
     }
 
     #[test]
@@ -166,10 +144,7 @@ mod tests {
         let received = decode_letter::<Message>(&body, &[5, 6]).unwrap();
         let (a, b) = (Address::from_handle(5), Address::from_handle(6));
         assert_eq!(received, Message::Call(a, vec![b, a]));
-        assert!(
-            decode_letter::<Message>(&body, &[5]).is_err(),
-            "an address that is not there"
-        );
+        assert!(decode_letter::<Message>(&body, &[5]).is_err(), "an address that is not there");
     }
 
     #[test]
@@ -182,10 +157,7 @@ mod tests {
     #[test]
     fn an_independent_decoder_reads_a_body() {
         let (body, _) = encode_letter(&Message::Dial(21.5)).unwrap();
-        assert_eq!(
-            serde_cbor::from_slice::<Message>(&body).unwrap(),
-            Message::Dial(21.5)
-        );
+        assert_eq!(serde_cbor::from_slice::<Message>(&body).unwrap(), Message::Dial(21.5));
     }
 
     #[test]

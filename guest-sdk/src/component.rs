@@ -81,9 +81,7 @@ impl<A: Actor> Incarnation<A> {
 
     pub fn save(&self) -> Result<Vec<u8>, String> {
         let instance = self.0.borrow();
-        let instance = instance
-            .as_ref()
-            .ok_or("nothing to save before the first turn")?;
+        let instance = instance.as_ref().ok_or("nothing to save before the first turn")?;
         instance.save().map_err(|error| error.to_string())
     }
 
@@ -96,11 +94,7 @@ impl<A: Actor> Incarnation<A> {
 
 fn turn(now: Now, index: u32) -> crate::host::Now {
     let seed = now.seed.wrapping_add(u64::from(index));
-    crate::host::Now {
-        monotonic: now.monotonic,
-        wall: now.wall,
-        seed,
-    }
+    crate::host::Now { monotonic: now.monotonic, wall: now.wall, seed }
 }
 
 /// The host as the world `actor` sees it.
@@ -278,27 +272,18 @@ fn granted(granted: types::Granted) -> Granted {
 
 fn event(message: Message) -> crate::Result<Event> {
     Ok(match message {
-        Message::Letter(letter) => Event::Letter {
-            body: letter.body,
-            carried: letter.carried,
-            reply: letter.reply,
-        },
+        Message::Letter(letter) => {
+            Event::Letter { body: letter.body, carried: letter.carried, reply: letter.reply }
+        }
         Message::Answer(answer) => {
             let outcome = answer.outcome.map(|letter| (letter.body, letter.carried));
-            Event::Answer {
-                token: answer.token,
-                outcome: outcome.map_err(reason),
-            }
+            Event::Answer { token: answer.token, outcome: outcome.map_err(reason) }
         }
-        Message::Undelivered(notice) => Event::Undelivered {
-            token: notice.token,
-            reason: reason(notice.reason),
-        },
+        Message::Undelivered(notice) => {
+            Event::Undelivered { token: notice.token, reason: reason(notice.reason) }
+        }
         Message::Timer(body) => Event::Timer(body),
-        Message::Down(notice) => Event::Down {
-            token: notice.token,
-            reason: reason(notice.reason),
-        },
+        Message::Down(notice) => Event::Down { token: notice.token, reason: reason(notice.reason) },
         Message::Edge(edge) => Event::Edge(Edge {
             pin: Pin(edge.pin),
             level: edge.level,
@@ -315,33 +300,19 @@ fn link(event: types::LinkEvent) -> crate::Result<LinkEvent> {
     let id = |bytes: Vec<u8>| NodeId::try_from(&bytes[..]);
     Ok(match event {
         types::LinkEvent::Reachable(node) => LinkEvent::Reachable(id(node)?),
-        types::LinkEvent::Up(up) => LinkEvent::Up {
-            link: up.link,
-            node: id(up.node)?,
-        },
+        types::LinkEvent::Up(up) => LinkEvent::Up { link: up.link, node: id(up.node)? },
         types::LinkEvent::Down(down) => {
             let reason = reason(down.reason);
-            LinkEvent::Down {
-                link: down.link,
-                node: id(down.node)?,
-                reason,
-            }
+            LinkEvent::Down { link: down.link, node: id(down.node)?, reason }
         }
-        types::LinkEvent::Data(data) => LinkEvent::Data {
-            link: data.link,
-            body: data.body,
-        },
-        types::LinkEvent::Rtt(rtt) => LinkEvent::Rtt {
-            link: rtt.link,
-            rtt: Duration::from_nanos(rtt.rtt),
-        },
+        types::LinkEvent::Data(data) => LinkEvent::Data { link: data.link, body: data.body },
+        types::LinkEvent::Rtt(rtt) => {
+            LinkEvent::Rtt { link: rtt.link, rtt: Duration::from_nanos(rtt.rtt) }
+        }
         types::LinkEvent::Writable(link) => LinkEvent::Writable(link),
         types::LinkEvent::Published(published) => {
             let topic = TopicId::try_from(&published.topic[..])?;
-            LinkEvent::Published {
-                topic,
-                body: published.body,
-            }
+            LinkEvent::Published { topic, body: published.body }
         }
     })
 }

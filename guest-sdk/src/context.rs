@@ -64,16 +64,7 @@ impl<'a, A> Context<'a, A> {
         // What was decoded in between was another actor's, or a test's.
         codec::take_seen();
         let (refused, actor) = (Vec::new(), PhantomData);
-        Self {
-            host,
-            refused,
-            now,
-            clock,
-            chance: None,
-            reply: None,
-            failure: None,
-            actor,
-        }
+        Self { host, refused, now, clock, chance: None, reply: None, failure: None, actor }
     }
 
     /// Time since the node started; the turn clock. It stands still during a turn.
@@ -88,8 +79,7 @@ impl<'a, A> Context<'a, A> {
 
     /// The turn's chance: the same seed gives the same numbers.
     pub fn rng(&mut self) -> &mut (impl RngCore + use<A>) {
-        self.chance
-            .get_or_insert_with(|| ChaCha8Rng::seed_from_u64(self.now.seed))
+        self.chance.get_or_insert_with(|| ChaCha8Rng::seed_from_u64(self.now.seed))
     }
 
     /// A number from the turn's chance.
@@ -117,12 +107,7 @@ impl<'a, A> Context<'a, A> {
     pub fn sensor(&mut self, name: &str) -> Result<Sensor> {
         match self.host.grant(name, Kind::Sensor) {
             Some(Granted::Sensor(handle)) => Ok(Sensor(handle)),
-            other => Err(missing(
-                name,
-                "sensor",
-                r#""sensor:bme280/temperature""#,
-                other,
-            )),
+            other => Err(missing(name, "sensor", r#""sensor:bme280/temperature""#, other)),
         }
     }
 
@@ -130,12 +115,7 @@ impl<'a, A> Context<'a, A> {
     pub fn pin(&mut self, name: &str) -> Result<Pin> {
         match self.host.grant(name, Kind::Pin) {
             Some(Granted::Pin(handle)) => Ok(Pin(handle)),
-            other => Err(missing(
-                name,
-                "pin",
-                r#"{ pin = "gpio:GPIO17", safe = "low" }"#,
-                other,
-            )),
+            other => Err(missing(name, "pin", r#"{ pin = "gpio:GPIO17", safe = "low" }"#, other)),
         }
     }
 
@@ -151,12 +131,7 @@ impl<'a, A> Context<'a, A> {
     pub fn address(&mut self, name: &str) -> Result<Address> {
         match self.host.grant(name, Kind::Address) {
             Some(Granted::Address(handle)) => Ok(Address(handle)),
-            other => Err(missing(
-                name,
-                "address",
-                &format!("\"actor:{name}\""),
-                other,
-            )),
+            other => Err(missing(name, "address", &format!("\"actor:{name}\""), other)),
         }
     }
 
@@ -172,12 +147,7 @@ impl<'a, A> Context<'a, A> {
     pub fn child(&mut self, name: &str) -> Result<Child> {
         match self.host.grant(name, Kind::Child) {
             Some(Granted::Child(handle)) => Ok(Child(handle)),
-            other => Err(missing(
-                name,
-                "child",
-                &format!("{{ child = \"{name}\" }}"),
-                other,
-            )),
+            other => Err(missing(name, "child", &format!("{{ child = \"{name}\" }}"), other)),
         }
     }
 
@@ -197,10 +167,7 @@ impl<'a, A> Context<'a, A> {
         let Some((body, carried)) = self.letter(&message) else {
             return;
         };
-        if let Err(refusal) = self
-            .host
-            .ask(to.0, &body, &carried, token, nanoseconds(deadline))
-        {
+        if let Err(refusal) = self.host.ask(to.0, &body, &carried, token, nanoseconds(deadline)) {
             self.refused.push(Refused::Question(token, refusal));
         }
     }
@@ -247,10 +214,8 @@ impl<'a, A> Context<'a, A> {
     /// Spawns a child that holds these grants. Its address takes letters at once; when it is gone for
     /// good `down(token, …)` is called.
     pub fn spawn(&mut self, child: Child, grants: &[(&str, Held)], token: u64) -> Result<Address> {
-        let grants: Vec<_> = grants
-            .iter()
-            .map(|(name, held)| ((*name).to_owned(), held.0))
-            .collect();
+        let grants: Vec<_> =
+            grants.iter().map(|(name, held)| ((*name).to_owned(), held.0)).collect();
         Ok(Address(self.host.spawn(child.0, &grants, token)?))
     }
 
@@ -288,9 +253,7 @@ impl<'a, A> Context<'a, A> {
     }
 
     fn letter(&mut self, message: &impl Serialize) -> Option<(Vec<u8>, Vec<u32>)> {
-        codec::encode_letter(message)
-            .map_err(|error| self.fail(error))
-            .ok()
+        codec::encode_letter(message).map_err(|error| self.fail(error)).ok()
     }
 }
 

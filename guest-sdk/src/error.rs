@@ -117,9 +117,6 @@ mod tests {
         fn parse() -> Result<u8> {
             Ok("red".parse::<u8>()?)
         }
-        assert_eq!(
-            parse().unwrap_err().to_string(),
-            "invalid digit found in string"
-        );
+        assert_eq!(parse().unwrap_err().to_string(), "invalid digit found in string");
     }
 }

@@ -25,7 +25,7 @@ macro_rules! __main {
             use $crate::component::actor::exports::edge::actor::behaviour::{
                 Failure, Guest, Message,
             };
-            use $crate::component::{$host as Host, Incarnation, Now, actor};
+            use $crate::component::{Incarnation, Now, actor, $host as Host};
 
             ::std::thread_local! {
                 static INCARNATION: Incarnation<$actor> = const { Incarnation::none() };
@@ -58,7 +58,7 @@ macro_rules! __main {
                 }
             }
 
-            actor::export!(Component with_types_in actor);
+    actor::export!(Component with_types_in actor);
         };
 
         #[cfg(target_arch = "wasm32")]

@@ -3,10 +3,7 @@
 //! Growing a memory that has no reservation copies it whole at the host (75 times the cost of a first
 //! message, 18 times the memory), so an actor should start in the memory it was linked with.
 
-#![allow(
-    unsafe_code,
-    reason = "an allocator owns raw memory; its safety is argued at each use"
-)]
+#![allow(unsafe_code, reason = "an allocator owns raw memory; its safety is argued at each use")]
 
 use core::alloc::Layout;
 use core::arch::wasm32::{memory_grow, memory_size};

@@ -21,16 +21,11 @@ impl<A: Actor> Machine for Native<A> {
         let Some(event) = event(message) else {
             return Ok(());
         };
-        instance
-            .turn(desk, now.into(), event)
-            .map_err(|error| error.to_string())
+        instance.turn(desk, now.into(), event).map_err(|error| error.to_string())
     }
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
-        let instance = self
-            .0
-            .as_ref()
-            .ok_or("nothing to save before the first turn")?;
+        let instance = self.0.as_ref().ok_or("nothing to save before the first turn")?;
         instance.save().map_err(|error| error.to_string())
     }
 
@@ -42,11 +37,7 @@ impl<A: Actor> Machine for Native<A> {
 
 impl From<sim::Now> for Now {
     fn from(now: sim::Now) -> Self {
-        Self {
-            monotonic: now.monotonic,
-            wall: now.wall,
-            seed: now.seed,
-        }
+        Self { monotonic: now.monotonic, wall: now.wall, seed: now.seed }
     }
 }
 
@@ -92,15 +83,7 @@ impl Host for Desk {
 
     fn send(&mut self, to: u32, body: &[u8], carried: &[u32], token: u64) -> Result<(), Refusal> {
         let (body, carried) = (body.to_vec(), carried.to_vec());
-        take(
-            self,
-            Effect::Send {
-                to,
-                body,
-                carried,
-                token,
-            },
-        )
+        take(self, Effect::Send { to, body, carried, token })
     }
 
     fn ask(
@@ -112,16 +95,7 @@ impl Host for Desk {
         deadline: u64,
     ) -> Result<(), Refusal> {
         let (body, carried) = (body.to_vec(), carried.to_vec());
-        take(
-            self,
-            Effect::Ask {
-                to,
-                body,
-                carried,
-                token,
-                deadline,
-            },
-        )
+        take(self, Effect::Ask { to, body, carried, token, deadline })
     }
 
     fn keep(&mut self, address: u32) -> Result<u32, Refusal> {
@@ -133,15 +107,7 @@ impl Host for Desk {
     }
 
     fn arm(&mut self, key: u64, body: &[u8], after: u64, every: u64) -> Result<(), Refusal> {
-        take(
-            self,
-            Effect::Arm {
-                key,
-                body: body.to_vec(),
-                after,
-                every,
-            },
-        )
+        take(self, Effect::Arm { key, body: body.to_vec(), after, every })
     }
 
     fn disarm(&mut self, key: u64) {
@@ -150,13 +116,7 @@ impl Host for Desk {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refusal> {
-        take(
-            self,
-            Effect::Put {
-                key: key.to_vec(),
-                value: value.to_vec(),
-            },
-        )
+        take(self, Effect::Put { key: key.to_vec(), value: value.to_vec() })
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), Refusal> {
@@ -168,12 +128,7 @@ impl Host for Desk {
     }
 
     fn spawn(&mut self, child: u32, grants: &[(String, u32)], token: u64) -> Result<u32, Refusal> {
-        self.apply(Effect::Spawn {
-            child,
-            grants: grants.to_vec(),
-            token,
-        })
-        .map_err(refusal)
+        self.apply(Effect::Spawn { child, grants: grants.to_vec(), token }).map_err(refusal)
     }
 
     fn stop(&mut self, actor: u32) -> Result<(), Refusal> {
@@ -185,12 +140,7 @@ impl Host for Desk {
     }
 
     fn log(&mut self, line: &str) {
-        let _ = take(
-            self,
-            Effect::Log {
-                line: line.to_owned(),
-            },
-        );
+        let _ = take(self, Effect::Log { line: line.to_owned() });
     }
 
     fn transfers(&mut self) -> Option<&mut dyn Transfers> {
@@ -204,26 +154,20 @@ impl Host for Desk {
 
 impl Transfers for Desk {
     fn write_read(&mut self, bus: u32, write: &[u8], read: u32) -> Result<Vec<u8>, BusError> {
-        self.transfer(bus, write, read)
-            .map_err(|error| match error {
-                sim::BusError::Denied => BusError::Denied,
-                sim::BusError::NoAcknowledge => BusError::NoAcknowledge,
-                sim::BusError::ArbitrationLoss => BusError::ArbitrationLoss,
-                sim::BusError::Bus => BusError::Bus,
-                sim::BusError::Timeout => BusError::Timeout,
-                sim::BusError::Overrun => BusError::Overrun,
-            })
+        self.transfer(bus, write, read).map_err(|error| match error {
+            sim::BusError::Denied => BusError::Denied,
+            sim::BusError::NoAcknowledge => BusError::NoAcknowledge,
+            sim::BusError::ArbitrationLoss => BusError::ArbitrationLoss,
+            sim::BusError::Bus => BusError::Bus,
+            sim::BusError::Timeout => BusError::Timeout,
+            sim::BusError::Overrun => BusError::Overrun,
+        })
     }
 }
 
 impl Links for Desk {
     fn connect(&mut self, node: &[u8]) -> Result<(), Refusal> {
-        take(
-            self,
-            Effect::Connect {
-                node: node.to_vec(),
-            },
-        )
+        take(self, Effect::Connect { node: node.to_vec() })
     }
 
     fn disconnect(&mut self, link: u32) -> Result<(), Refusal> {
@@ -237,51 +181,29 @@ impl Links for Desk {
             Class::State => sim::Class::State,
             Class::Bulk => sim::Class::Bulk,
         };
-        take(
-            self,
-            Effect::Transmit {
-                link,
-                class,
-                body: body.to_vec(),
-            },
-        )
+        take(self, Effect::Transmit { link, class, body: body.to_vec() })
     }
 
     fn deliver(&mut self, topic: &[u8], body: &[u8]) -> Result<(), Refusal> {
-        take(
-            self,
-            Effect::Deliver {
-                topic: topic.to_vec(),
-                body: body.to_vec(),
-            },
-        )
+        take(self, Effect::Deliver { topic: topic.to_vec(), body: body.to_vec() })
     }
 }
 
 /// The simulator's message as the SDK's event. `None`: ids that are none, which it does not make.
 pub(crate) fn event(message: Message) -> Option<Event> {
     Some(match message {
-        Message::Letter(letter) => Event::Letter {
-            body: letter.body,
-            carried: letter.carried,
-            reply: letter.reply,
-        },
+        Message::Letter(letter) => {
+            Event::Letter { body: letter.body, carried: letter.carried, reply: letter.reply }
+        }
         Message::Answer { token, outcome } => {
             let outcome = outcome.map(|letter| (letter.body, letter.carried));
-            Event::Answer {
-                token,
-                outcome: outcome.map_err(reason),
-            }
+            Event::Answer { token, outcome: outcome.map_err(reason) }
         }
-        Message::Undelivered(notice) => Event::Undelivered {
-            token: notice.token,
-            reason: reason(notice.reason),
-        },
+        Message::Undelivered(notice) => {
+            Event::Undelivered { token: notice.token, reason: reason(notice.reason) }
+        }
         Message::Timer(body) => Event::Timer(body),
-        Message::Down(notice) => Event::Down {
-            token: notice.token,
-            reason: reason(notice.reason),
-        },
+        Message::Down(notice) => Event::Down { token: notice.token, reason: reason(notice.reason) },
         Message::Edge(edge) => Event::Edge(Edge {
             pin: Pin(edge.pin),
             level: edge.level,
@@ -298,29 +220,18 @@ fn link(event: sim::LinkEvent) -> Option<LinkEvent> {
     let id = |bytes: Vec<u8>| NodeId::try_from(&bytes[..]).ok();
     Some(match event {
         sim::LinkEvent::Reachable(node) => LinkEvent::Reachable(id(node)?),
-        sim::LinkEvent::Up { link, node } => LinkEvent::Up {
-            link,
-            node: id(node)?,
-        },
-        sim::LinkEvent::Down {
-            link,
-            node,
-            reason: why,
-        } => LinkEvent::Down {
-            link,
-            node: id(node)?,
-            reason: reason(why),
-        },
+        sim::LinkEvent::Up { link, node } => LinkEvent::Up { link, node: id(node)? },
+        sim::LinkEvent::Down { link, node, reason: why } => {
+            LinkEvent::Down { link, node: id(node)?, reason: reason(why) }
+        }
         sim::LinkEvent::Data { link, body } => LinkEvent::Data { link, body },
-        sim::LinkEvent::Rtt { link, rtt } => LinkEvent::Rtt {
-            link,
-            rtt: std::time::Duration::from_nanos(rtt),
-        },
+        sim::LinkEvent::Rtt { link, rtt } => {
+            LinkEvent::Rtt { link, rtt: std::time::Duration::from_nanos(rtt) }
+        }
         sim::LinkEvent::Writable(link) => LinkEvent::Writable(link),
-        sim::LinkEvent::Published { topic, body } => LinkEvent::Published {
-            topic: TopicId::try_from(&topic[..]).ok()?,
-            body,
-        },
+        sim::LinkEvent::Published { topic, body } => {
+            LinkEvent::Published { topic: TopicId::try_from(&topic[..]).ok()?, body }
+        }
     })
 }
 

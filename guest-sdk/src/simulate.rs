@@ -53,9 +53,7 @@ pub struct Builder<A> {
 
 /// The seed that `SEED=` names, or a new one; it is printed, so that a failed test can be run again.
 pub fn seed() -> u64 {
-    let given = std::env::var("SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let given = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| {
         use std::hash::{BuildHasher, RandomState};
         RandomState::new().hash_one(std::process::id())
@@ -90,9 +88,7 @@ impl<A: Actor> Sim<A> {
     pub fn actor(&self, node: usize) -> &A {
         let native = |key| self.native(key)?.0.as_ref();
         let found = self.inner.on(node).into_iter().find_map(native);
-        &found
-            .unwrap_or_else(|| panic!("node {node} runs no such actor now"))
-            .actor
+        &found.unwrap_or_else(|| panic!("node {node} runs no such actor now")).actor
     }
 
     /// Sends a node's `A` a letter, as an administrator does.
@@ -159,11 +155,7 @@ impl<A: Actor> Sim<A> {
 
     /// The key of a node's `A`.
     pub fn key(&self, node: usize) -> ActorKey {
-        let found = self
-            .inner
-            .on(node)
-            .into_iter()
-            .find(|key| self.native(*key).is_some());
+        let found = self.inner.on(node).into_iter().find(|key| self.native(*key).is_some());
         found.unwrap_or_else(|| panic!("node {node} has no such actor"))
     }
 
@@ -235,10 +227,7 @@ impl<A: Actor> Builder<A> {
                 inner.place(node, role);
             }
         }
-        Sim {
-            inner,
-            actor: PhantomData,
-        }
+        Sim { inner, actor: PhantomData }
     }
 
     fn role<B: Actor>(
@@ -249,13 +238,7 @@ impl<A: Actor> Builder<A> {
         grants: &[(&'static str, Grant)],
     ) -> Self {
         let (name, component) = (name.to_owned(), native::<B>());
-        let role = Role {
-            name,
-            world,
-            component,
-            grants: BTreeMap::new(),
-            open,
-        };
+        let role = Role { name, world, component, grants: BTreeMap::new(), open };
         self.roles.push((role, grants.to_vec()));
         self
     }
@@ -278,8 +261,6 @@ fn thing(inner: &mut Simulation, node: usize, grant: &Grant) -> Thing {
 
 impl<A> fmt::Debug for Sim<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sim")
-            .field("now", &self.inner.now())
-            .finish_non_exhaustive()
+        f.debug_struct("Sim").field("now", &self.inner.now()).finish_non_exhaustive()
     }
 }

@@ -100,11 +100,7 @@ impl Sensor {
     /// The last reading, if there is one yet.
     pub fn last<A>(self, cx: &mut Context<A>) -> Option<Reading> {
         let (exact, at) = cx.host.last(self.0)?;
-        Some(Reading {
-            value: exact as f32,
-            exact,
-            at: Duration::from_nanos(at),
-        })
+        Some(Reading { value: exact as f32, exact, at: Duration::from_nanos(at) })
     }
 }
 

@@ -51,21 +51,13 @@ impl<A: Actor> Instance<A> {
 
     /// The volatile state.
     pub fn save(&self) -> Result<Vec<u8>> {
-        codec::encode(&Saving {
-            v: FORM,
-            clock: &self.clock,
-            actor: &self.actor,
-        })
+        codec::encode(&Saving { v: FORM, clock: &self.clock, actor: &self.actor })
     }
 
     /// Takes up saved state in place of `start`.
     pub fn restore(state: &[u8]) -> Result<Self> {
         codec::take_seen();
-        let Saved {
-            v,
-            mut clock,
-            actor,
-        } = codec::decode::<Saved<A>>(state)?;
+        let Saved { v, mut clock, actor } = codec::decode::<Saved<A>>(state)?;
         if v != FORM {
             return Err(Error::new(format_args!(
                 "saved state has form {v}, and this component reads form {FORM}"
@@ -78,20 +70,13 @@ impl<A: Actor> Instance<A> {
 
 fn dispatch<A: Actor>(actor: &mut A, event: Event, cx: &mut Context<A>) -> Result {
     match event {
-        Event::Letter {
-            body,
-            carried,
-            reply,
-        } => {
+        Event::Letter { body, carried, reply } => {
             cx.set_reply(reply);
             match codec::decode_letter(&body, &carried) {
                 Ok(message) => actor.handle(message, cx),
                 // Outside input: no reason to end the turn badly.
                 Err(error) => {
-                    cx.log(format!(
-                        "a letter of {} bytes is no message: {error}",
-                        body.len()
-                    ));
+                    cx.log(format!("a letter of {} bytes is no message: {error}", body.len()));
                     Ok(())
                 }
             }

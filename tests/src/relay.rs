@@ -71,7 +71,9 @@ impl Shared {
         while !self.gone.load(Ordering::SeqCst) {
             let Ok((size, sender)) = front.recv_from(&mut buffer) else { continue };
             let target = *self.target.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(target) = target.filter(|_| !self.cut.load(Ordering::SeqCst)) else { continue };
+            let Some(target) = target.filter(|_| !self.cut.load(Ordering::SeqCst)) else {
+                continue;
+            };
             let back = match senders.get(&sender) {
                 Some(back) => back.clone(),
                 None if senders.len() >= MOST_SENDERS => continue,

@@ -147,14 +147,7 @@ impl Actor for Crdt {
         let soon = chance(cx, Duration::from_secs(1));
         cx.after(soon, Message::Tell);
         let (exchange, counts) = (Exchange::default(), Counts::default());
-        Ok(Self {
-            topic,
-            replica,
-            document,
-            exchange,
-            due: false,
-            counts,
-        })
+        Ok(Self { topic, replica, document, exchange, due: false, counts })
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
@@ -229,16 +222,9 @@ impl Crdt {
         let merged = self.take(delta.clone(), cx)?;
         self.exchange.heard_delta(&self.document, &delta);
         let counts = &mut self.counts;
-        *(if merged.seen {
-            &mut counts.news
-        } else {
-            &mut counts.repeats
-        }) += 1;
+        *(if merged.seen { &mut counts.news } else { &mut counts.repeats }) += 1;
         if merged.refused > 0 && counts.refused == 0 {
-            cx.log(format!(
-                "{}: what others add stays missing here",
-                Refusal::Full
-            ));
+            cx.log(format!("{}: what others add stays missing here", Refusal::Full));
         }
         counts.refused += merged.refused as u64;
         Ok(())
@@ -282,11 +268,7 @@ impl Crdt {
             };
             let cost = key.len() + encoded(&entry);
             if place >= PAGE || (bytes + cost > ANSWER_BYTES && cost <= ANSWER_BYTES) {
-                return Answer::Page {
-                    entries,
-                    omitted,
-                    next: last,
-                };
+                return Answer::Page { entries, omitted, next: last };
             }
             last = Some(key.to_owned());
             if cost > ANSWER_BYTES {
@@ -296,23 +278,13 @@ impl Crdt {
                 entries.insert(key.to_owned(), entry);
             }
         }
-        Answer::Page {
-            entries,
-            omitted,
-            next: None,
-        }
+        Answer::Page { entries, omitted, next: None }
     }
 
     fn status(&self) -> Status {
         let (facts, bytes) = self.document.size();
         let (digest, counts) = (self.document.digest(), self.counts.clone());
-        Status {
-            replica: self.replica,
-            facts,
-            bytes,
-            digest,
-            counts,
-        }
+        Status { replica: self.replica, facts, bytes, digest, counts }
     }
 }
 

@@ -18,16 +18,12 @@ impl GCounter {
     pub fn increment(&mut self, replica: Replica, by: u64) -> Self {
         let counted = self.counted.entry(replica).or_default();
         *counted = counted.saturating_add(by);
-        Self {
-            counted: BTreeMap::from([(replica, *counted)]),
-        }
+        Self { counted: BTreeMap::from([(replica, *counted)]) }
     }
 
     /// The sum over all replicas; `u64::MAX` if it is more.
     pub fn value(&self) -> u64 {
-        self.counted
-            .values()
-            .fold(0, |sum, counted| sum.saturating_add(*counted))
+        self.counted.values().fold(0, |sum, counted| sum.saturating_add(*counted))
     }
 }
 

@@ -53,9 +53,7 @@ impl Document {
     /// The [`Refusal`] says which limit is in the way.
     pub fn add(&self, replica: Replica, key: &str, item: Value) -> Result<Delta, Refusal> {
         let same = Content::Item(item.clone());
-        self.change(replica, key, Content::Item(item), move |_, content| {
-            *content == same
-        })
+        self.change(replica, key, Content::Item(item), move |_, content| *content == same)
     }
 
     /// Counts on, or back, on a key's counter.
@@ -66,20 +64,12 @@ impl Document {
         let before = self.counted(key).remove(&replica).unwrap_or(0);
         let is_own =
             |dot: &Dot, content: &Content| dot.0 == replica && matches!(content, Content::Count(_));
-        self.change(
-            replica,
-            key,
-            Content::Count(before.saturating_add(by)),
-            is_own,
-        )
+        self.change(replica, key, Content::Count(before.saturating_add(by)), is_own)
     }
 
     /// Takes an item out of a key's set, as far as it is seen here.
     pub fn remove(&self, key: &str, item: &Value) -> Delta {
-        self.without(
-            key,
-            |content| matches!(content, Content::Item(other) if other == item),
-        )
+        self.without(key, |content| matches!(content, Content::Item(other) if other == item))
     }
 
     /// Takes away a key with its value, its set and its counter, as far as they are seen here.
@@ -95,14 +85,9 @@ impl Document {
         replaces: impl Fn(&Dot, &Content) -> bool,
     ) -> Result<Delta, Refusal> {
         let dot = self.seen.next(replica).ok_or(Refusal::UsedUp)?;
-        let fact = Fact {
-            key: key.into(),
-            content,
-        };
+        let fact = Fact { key: key.into(), content };
         let cost = fact.cost()?;
-        let before = self
-            .about(key)
-            .filter(|(dot, fact)| replaces(dot, &fact.content));
+        let before = self.about(key).filter(|(dot, fact)| replaces(dot, &fact.content));
         let (gone, freed) = before.fold((Vec::new(), 0), |(mut gone, freed), (dot, fact)| {
             gone.push(*dot);
             (gone, freed + fact.cost().unwrap_or(0))
@@ -112,18 +97,12 @@ impl Document {
         if full || self.seen.runs() >= RUNS {
             return Err(Refusal::Full);
         }
-        Ok(Delta {
-            facts: vec![(dot, fact)],
-            gone: gone.into_iter().collect(),
-        })
+        Ok(Delta { facts: vec![(dot, fact)], gone: gone.into_iter().collect() })
     }
 
     fn without(&self, key: &str, drops: impl Fn(&Content) -> bool) -> Delta {
         let gone = self.about(key).filter(|(_, fact)| drops(&fact.content));
-        Delta {
-            facts: Vec::new(),
-            gone: gone.map(|(dot, _)| *dot).collect(),
-        }
+        Delta { facts: Vec::new(), gone: gone.map(|(dot, _)| *dot).collect() }
     }
 }
 
@@ -160,9 +139,7 @@ impl Document {
     /// The keys after this one, in order.
     pub fn keys_after(&self, key: &str) -> impl Iterator<Item = &str> {
         let range = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
-        self.keys
-            .range::<str, _>(range)
-            .map(|(key, _)| key.as_str())
+        self.keys.range::<str, _>(range).map(|(key, _)| key.as_str())
     }
 
     /// One fact, if it is there.
@@ -177,18 +154,12 @@ impl Document {
 
     /// What to tell others, so that they see what is missing here.
     pub fn digest(&self) -> Digest {
-        Digest {
-            seen: self.seen.clone(),
-            print: print(self.facts.keys()),
-        }
+        Digest { seen: self.seen.clone(), print: print(self.facts.keys()) }
     }
 
     /// The facts whose dots are not among these.
     pub fn facts_beyond(&self, seen: &Dots) -> impl Iterator<Item = (Dot, &Fact)> {
-        self.facts
-            .iter()
-            .filter(|(dot, _)| !seen.contains(**dot))
-            .map(|(dot, fact)| (*dot, fact))
+        self.facts.iter().filter(|(dot, _)| !seen.contains(**dot)).map(|(dot, fact)| (*dot, fact))
     }
 
     /// The dots that were seen and are not there any more.
@@ -209,12 +180,10 @@ impl Document {
     /// How far each replica has counted. Where an older count of a replica is still there, because
     /// only half of a change arrived, its newest holds.
     fn counted(&self, key: &str) -> BTreeMap<Replica, i64> {
-        let counts = self
-            .about(key)
-            .filter_map(|(dot, fact)| match fact.content {
-                Content::Count(count) => Some((dot.0, count)),
-                _ => None,
-            });
+        let counts = self.about(key).filter_map(|(dot, fact)| match fact.content {
+            Content::Count(count) => Some((dot.0, count)),
+            _ => None,
+        });
         counts.collect() // In the order of dots: the newest of a replica comes last.
     }
 }
@@ -283,10 +252,7 @@ impl Document {
 impl Merge for Document {
     fn merge(&mut self, other: Self) {
         let gone = other.gone();
-        self.take(Delta {
-            facts: other.facts.into_iter().collect(),
-            gone,
-        });
+        self.take(Delta { facts: other.facts.into_iter().collect(), gone });
     }
 }
 
@@ -298,10 +264,7 @@ impl PartialEq for Document {
 
 impl From<Document> for Saved {
     fn from(document: Document) -> Self {
-        Self {
-            facts: document.facts,
-            seen: document.seen,
-        }
+        Self { facts: document.facts, seen: document.seen }
     }
 }
 

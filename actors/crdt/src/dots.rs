@@ -55,11 +55,7 @@ impl Dots {
 
     /// The name of a replica's next change; `None` when it has used up all.
     pub fn next(&self, replica: Replica) -> Option<Dot> {
-        let last = self
-            .runs
-            .get(&replica)
-            .and_then(|runs| runs.last())
-            .map_or(0, |run| run.1);
+        let last = self.runs.get(&replica).and_then(|runs| runs.last()).map_or(0, |run| run.1);
         (last < LAST).then(|| Dot(replica, last + 1))
     }
 
@@ -78,9 +74,7 @@ impl Dots {
             let taken = other.runs.get(replica).map_or(&[][..], Vec::as_slice);
             (*replica, subtract(runs, taken))
         });
-        Dots {
-            runs: left.filter(|(_, runs)| !runs.is_empty()).collect(),
-        }
+        Dots { runs: left.filter(|(_, runs)| !runs.is_empty()).collect() }
     }
 
     /// The dots that are here and there.
@@ -103,11 +97,7 @@ impl TryFrom<(Replica, u64)> for Dot {
     type Error = &'static str;
 
     fn try_from((replica, count): (Replica, u64)) -> Result<Self, Self::Error> {
-        if (1..=LAST).contains(&count) {
-            Ok(Dot(replica, count))
-        } else {
-            Err("not a dot")
-        }
+        if (1..=LAST).contains(&count) { Ok(Dot(replica, count)) } else { Err("not a dot") }
     }
 }
 
@@ -134,10 +124,7 @@ impl TryFrom<Encoded> for Dots {
     fn try_from(encoded: Encoded) -> Result<Self, Self::Error> {
         let mut runs: BTreeMap<Replica, Vec<Run>> = BTreeMap::new();
         for (replica, theirs) in encoded {
-            if theirs
-                .iter()
-                .any(|&(first, last)| first == 0 || first > last || last > LAST)
-            {
+            if theirs.iter().any(|&(first, last)| first == 0 || first > last || last > LAST) {
                 return Err("not a run of dots");
             }
             if !theirs.is_empty() {
@@ -221,12 +208,8 @@ mod tests {
 
     #[test]
     fn a_long_history_without_gaps_is_one_run() {
-        let dots = one_by_one(
-            (1..=10_000)
-                .map(|count| Dot(u64::MAX, count))
-                .collect::<Vec<_>>()
-                .iter(),
-        );
+        let dots =
+            one_by_one((1..=10_000).map(|count| Dot(u64::MAX, count)).collect::<Vec<_>>().iter());
         assert_eq!(dots.runs(), 1);
         assert!(serde_ipld_dagcbor::to_vec(&dots).unwrap().len() < 20);
     }

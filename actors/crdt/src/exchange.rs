@@ -45,10 +45,7 @@ impl Exchange {
         let ours = document.digest();
         let differs = ours.seen == theirs.seen && ours.print != theirs.print;
         if differs || !ours.seen.minus(&theirs.seen).is_empty() {
-            let everyone = Asker {
-                seen: theirs.seen.clone(),
-                gone: true,
-            };
+            let everyone = Asker { seen: theirs.seen.clone(), gone: true };
             let asker = self.asker.get_or_insert(everyone);
             asker.seen = asker.seen.intersection(&theirs.seen);
             asker.gone = true;
@@ -61,9 +58,7 @@ impl Exchange {
     /// A delta was published, here or elsewhere: it need not be said again.
     pub fn heard_delta(&mut self, document: &Document, delta: &Delta) {
         let Some(asker) = &mut self.asker else { return };
-        asker
-            .seen
-            .union(&delta.facts.iter().map(|(dot, _)| *dot).collect());
+        asker.seen.union(&delta.facts.iter().map(|(dot, _)| *dot).collect());
         if !delta.gone.is_empty() && document.gone().minus(&delta.gone).is_empty() {
             asker.gone = false;
         }
@@ -77,10 +72,7 @@ impl Exchange {
         if let Some(asker) = heard.asker {
             let gone = document.gone();
             if asker.gone && !gone.is_empty() {
-                said.deltas.push(Delta {
-                    facts: Vec::new(),
-                    gone,
-                });
+                said.deltas.push(Delta { facts: Vec::new(), gone });
             }
             ask |= !add_facts(document, &asker.seen, &mut said.deltas);
         }

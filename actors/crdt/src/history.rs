@@ -29,11 +29,7 @@ pub fn steps<C: Clone + Debug>(
     change: impl Strategy<Value = C>,
 ) -> impl Strategy<Value = Vec<Step<C>>> {
     let step = (0..3u8, 0..REPLICAS, 0..REPLICAS, change).prop_map(|(kind, from, into, change)| {
-        if kind == 0 {
-            Step::Merge { from, into }
-        } else {
-            Step::Change(from, change)
-        }
+        if kind == 0 { Step::Merge { from, into } } else { Step::Change(from, change) }
     });
     proptest::collection::vec(step, 0..24)
 }
@@ -73,14 +69,9 @@ where
             }
         }
     }
-    let end = replicas
-        .iter()
-        .fold(T::default(), |all, replica| merged(&all, replica));
-    let by_deltas = deltas
-        .iter()
-        .rev()
-        .chain(&deltas)
-        .fold(T::default(), |all, delta| merged(&all, delta));
+    let end = replicas.iter().fold(T::default(), |all, replica| merged(&all, replica));
+    let by_deltas =
+        deltas.iter().rev().chain(&deltas).fold(T::default(), |all, delta| merged(&all, delta));
     assert_eq!(by_deltas, end);
     end
 }

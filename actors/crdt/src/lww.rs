@@ -89,9 +89,7 @@ impl<K: Ord, V> LwwMap<K, V> {
 
     /// All keys that have a value, in order, with it.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries
-            .iter()
-            .filter_map(|(key, value)| Some((key, value.get().as_ref()?)))
+        self.entries.iter().filter_map(|(key, value)| Some((key, value.get().as_ref()?)))
     }
 
     fn write(&mut self, key: K, value: Option<V>, stamp: Stamp) -> Self
@@ -101,17 +99,13 @@ impl<K: Ord, V> LwwMap<K, V> {
     {
         let entry = self.entries.entry(key.clone()).or_default();
         entry.set(value, stamp);
-        Self {
-            entries: BTreeMap::from([(key, entry.clone())]),
-        }
+        Self { entries: BTreeMap::from([(key, entry.clone())]) }
     }
 }
 
 impl<K, V> Default for LwwMap<K, V> {
     fn default() -> Self {
-        Self {
-            entries: BTreeMap::new(),
-        }
+        Self { entries: BTreeMap::new() }
     }
 }
 

@@ -27,10 +27,7 @@ impl<T> MvRegister<T> {
         let before = std::mem::replace(&mut self.values, BTreeMap::from([(dot, value)]));
         self.seen.insert(dot);
         let seen = before.into_keys().chain([dot]).collect();
-        Some(Self {
-            values: self.values.clone(),
-            seen,
-        })
+        Some(Self { values: self.values.clone(), seen })
     }
 
     /// The values: none before the first write, several after concurrent ones.
@@ -41,21 +38,14 @@ impl<T> MvRegister<T> {
 
 impl<T> Default for MvRegister<T> {
     fn default() -> Self {
-        Self {
-            values: BTreeMap::new(),
-            seen: Dots::default(),
-        }
+        Self { values: BTreeMap::new(), seen: Dots::default() }
     }
 }
 
 impl<T> Merge for MvRegister<T> {
     fn merge(&mut self, other: Self) {
-        self.values
-            .retain(|dot, _| other.values.contains_key(dot) || !other.seen.contains(*dot));
-        let news = other
-            .values
-            .into_iter()
-            .filter(|(dot, _)| !self.seen.contains(*dot));
+        self.values.retain(|dot, _| other.values.contains_key(dot) || !other.seen.contains(*dot));
+        let news = other.values.into_iter().filter(|(dot, _)| !self.seen.contains(*dot));
         self.values.extend(news);
         self.seen.union(&other.seen);
     }

@@ -25,25 +25,16 @@ impl<T: Ord> OrSet<T> {
         T: Clone,
     {
         let dot = self.seen.next(replica)?;
-        let before = self
-            .items
-            .insert(item.clone(), BTreeSet::from([dot]))
-            .unwrap_or_default();
+        let before = self.items.insert(item.clone(), BTreeSet::from([dot])).unwrap_or_default();
         self.seen.insert(dot);
         let seen = before.into_iter().chain([dot]).collect();
-        Some(Self {
-            items: BTreeMap::from([(item, BTreeSet::from([dot]))]),
-            seen,
-        })
+        Some(Self { items: BTreeMap::from([(item, BTreeSet::from([dot]))]), seen })
     }
 
     /// Removes an item as far as it is seen here. Gives the delta; `None` if it is not there.
     pub fn remove(&mut self, item: &T) -> Option<Self> {
         let dots = self.items.remove(item)?;
-        Some(Self {
-            items: BTreeMap::new(),
-            seen: dots.into_iter().collect(),
-        })
+        Some(Self { items: BTreeMap::new(), seen: dots.into_iter().collect() })
     }
 
     /// Whether an item is there.
@@ -74,10 +65,7 @@ impl<T: Ord> OrSet<T> {
 
 impl<T> Default for OrSet<T> {
     fn default() -> Self {
-        Self {
-            items: BTreeMap::new(),
-            seen: Dots::default(),
-        }
+        Self { items: BTreeMap::new(), seen: Dots::default() }
     }
 }
 
@@ -114,13 +102,11 @@ mod tests {
     }
 
     fn change() -> impl Strategy<Value = Change> {
-        (any::<bool>(), 0u8..4).prop_map(|(add, item)| {
-            if add {
-                Change::Add(item)
-            } else {
-                Change::Remove(item)
-            }
-        })
+        (any::<bool>(), 0u8..4).prop_map(
+            |(add, item)| {
+                if add { Change::Add(item) } else { Change::Remove(item) }
+            },
+        )
     }
 
     fn apply(set: &mut OrSet<u8>, replica: Replica, change: &Change) -> Option<OrSet<u8>> {
@@ -141,11 +127,8 @@ mod tests {
         for (at, step) in history.iter().enumerate() {
             match step {
                 Step::Change(replica, Change::Remove(item)) => {
-                    removed.extend(
-                        known[*replica]
-                            .iter()
-                            .filter(|add| added(**add) == Some(*item)),
-                    );
+                    removed
+                        .extend(known[*replica].iter().filter(|add| added(**add) == Some(*item)));
                 }
                 Step::Change(replica, Change::Add(_)) => drop(known[*replica].insert(at)),
                 Step::Merge { from, into } => {
@@ -154,9 +137,7 @@ mod tests {
                 }
             }
         }
-        let kept = (0..history.len())
-            .filter(|at| !removed.contains(at))
-            .filter_map(added);
+        let kept = (0..history.len()).filter(|at| !removed.contains(at)).filter_map(added);
         kept.collect::<BTreeSet<u8>>().into_iter().collect()
     }
 

@@ -124,9 +124,7 @@ struct Within(usize);
 impl Within {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         self.0.checked_sub(1).map(Within).ok_or_else(|| {
-            E::custom(format_args!(
-                "nested deeper than {VALUE_DEPTH}: flatten the value"
-            ))
+            E::custom(format_args!("nested deeper than {VALUE_DEPTH}: flatten the value"))
         })
     }
 }
@@ -168,11 +166,7 @@ impl<'de> Visitor<'de> for Within {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        if value.is_finite() {
-            Ok(Value::Float(value))
-        } else {
-            Err(E::custom("not a number"))
-        }
+        if value.is_finite() { Ok(Value::Float(value)) } else { Err(E::custom("not a number")) }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

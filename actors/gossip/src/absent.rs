@@ -25,11 +25,7 @@ impl Absent {
             again.wait = (again.wait * 2).min(AGAIN_LAST);
             again.at = now + again.wait;
         } else if self.0.len() < ABSENT {
-            self.0.push(Again {
-                node,
-                at: now + AGAIN_FIRST,
-                wait: AGAIN_FIRST,
-            });
+            self.0.push(Again { node, at: now + AGAIN_FIRST, wait: AGAIN_FIRST });
         }
     }
 

@@ -50,9 +50,7 @@ impl Actor for Gossip {
             }
         };
         cx.every(TICK, Message::Tick);
-        Ok(Self {
-            core: Core::new(origin, cx.random_u64()),
-        })
+        Ok(Self { core: Core::new(origin, cx.random_u64()) })
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
@@ -61,12 +59,7 @@ impl Actor for Gossip {
             Message::Status => {
                 let (recent, recent_bytes) = self.core.recent();
                 let (links, counts) = (self.core.links(), self.core.counts().clone());
-                cx.reply(Status {
-                    links,
-                    recent,
-                    recent_bytes,
-                    counts,
-                });
+                cx.reply(Status { links, recent, recent_bytes, counts });
             }
         }
         Ok(())
@@ -109,9 +102,7 @@ impl Gossip {
                 }
             };
             if let Some(refusal) = refused {
-                cx.log(format!(
-                    "the host did not take what the protocol asked for: {refusal}"
-                ));
+                cx.log(format!("the host did not take what the protocol asked for: {refusal}"));
             }
         }
     }

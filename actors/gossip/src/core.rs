@@ -107,8 +107,7 @@ impl Core {
         if self.links.len() >= LINKS && !self.links.contains_key(&link) {
             return vec![Output::Disconnect(link)];
         }
-        self.links
-            .insert(link, Neighbour::new(now, self.own.epoch ^ u64::from(link)));
+        self.links.insert(link, Neighbour::new(now, self.own.epoch ^ u64::from(link)));
         vec![self.digest(now, link)]
     }
 
@@ -142,15 +141,7 @@ impl Core {
         self.flood(
             now,
             None,
-            Post {
-                id: Id {
-                    stream: self.own,
-                    seq: self.last,
-                },
-                age: 0,
-                topic,
-                body,
-            },
+            Post { id: Id { stream: self.own, seq: self.last }, age: 0, topic, body },
         )
     }
 
@@ -203,11 +194,7 @@ impl Core {
         let frame: Arc<[u8]> = Wire::Post(post.clone()).encode().into();
         self.recent.keep(now, post);
         let mut outputs = Vec::new();
-        for (&link, neighbour) in self
-            .links
-            .iter_mut()
-            .filter(|(link, _)| Some(**link) != from)
-        {
+        for (&link, neighbour) in self.links.iter_mut().filter(|(link, _)| Some(**link) != from) {
             if neighbour.is_behind() {
                 self.counts.deferred += u64::from(!neighbour.remember(id));
             } else {
@@ -222,24 +209,13 @@ impl Core {
             neighbour.digest_sent(now);
         }
         let mut room = GAPS;
-        let held = self
-            .streams
-            .iter()
-            .filter(|(_, seen)| seen.heard + LIFETIME > now);
+        let held = self.streams.iter().filter(|(_, seen)| seen.heard + LIFETIME > now);
         let held = held.take(STREAMS).map(|(&stream, seen)| {
             let gaps = seen.window.gaps(room);
             room -= gaps.len();
-            Held {
-                stream,
-                top: seen.window.top(),
-                gaps,
-            }
+            Held { stream, top: seen.window.top(), gaps }
         });
-        Output::Transmit(
-            link,
-            What::Control,
-            Wire::Digest(held.collect()).encode().into(),
-        )
+        Output::Transmit(link, What::Control, Wire::Digest(held.collect()).encode().into())
     }
 
     fn repair(&mut self, now: Duration, link: u32, held: &[Held]) -> Vec<Output> {
@@ -260,11 +236,7 @@ impl Core {
         // Where the last repair ended: what the other does not take must not stand in the way.
         for id in self.recent.ids_after(neighbour.repaired).filter(lacks) {
             if bytes >= REPAIR_BYTES || outputs.len() >= REPAIR {
-                outputs.push(Output::Transmit(
-                    link,
-                    What::Control,
-                    Wire::More.encode().into(),
-                ));
+                outputs.push(Output::Transmit(link, What::Control, Wire::More.encode().into()));
                 break;
             }
             let Some(post) = self.recent.get(now, id) else {
@@ -320,15 +292,12 @@ impl Core {
 
     fn tick(&mut self, now: Duration) -> Vec<Output> {
         self.recent.expire(now);
-        self.streams
-            .retain(|_, seen| seen.heard + LIFETIME * 2 > now);
+        self.streams.retain(|_, seen| seen.heard + LIFETIME * 2 > now);
         let links: Vec<u32> = self.links.keys().copied().collect();
         // One full queue is tried again at each tick, in turn, should its `Writable` have been
         // lost: all at once could be 64 times what is kept.
         let behind = |link: &&u32| self.links.get(link).is_some_and(Neighbour::is_behind);
-        let after = links
-            .iter()
-            .find(|link| **link > self.tried && behind(link));
+        let after = links.iter().find(|link| **link > self.tried && behind(link));
         let mut outputs = match after.or_else(|| links.iter().find(behind)) {
             Some(&link) => {
                 self.tried = link;
@@ -338,10 +307,7 @@ impl Core {
         };
         outputs.extend(self.absent.due(now).into_iter().map(Output::Connect));
         for link in links {
-            let due = self
-                .links
-                .get_mut(&link)
-                .is_some_and(|neighbour| neighbour.tick(now));
+            let due = self.links.get_mut(&link).is_some_and(|neighbour| neighbour.tick(now));
             if due {
                 outputs.push(self.digest(now, link));
             }

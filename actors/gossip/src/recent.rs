@@ -41,10 +41,7 @@ impl Recent {
     /// Lets go of what is past its time.
     pub fn expire(&mut self, now: Duration) {
         self.order.retain(|id| {
-            let alive = self
-                .kept
-                .get(id)
-                .is_some_and(|kept| kept.age(now).is_some());
+            let alive = self.kept.get(id).is_some_and(|kept| kept.age(now).is_some());
             if !alive && let Some(kept) = self.kept.remove(id) {
                 self.bytes -= cost(&kept.post);
             }
@@ -92,10 +89,7 @@ impl Kept {
     }
 
     fn at(&self, now: Duration) -> Option<Post> {
-        Some(Post {
-            age: self.age(now)?,
-            ..self.post.clone()
-        })
+        Some(Post { age: self.age(now)?, ..self.post.clone() })
     }
 }
 
@@ -109,19 +103,8 @@ mod tests {
     use crate::wire::Stream;
 
     fn post(seq: u64, bytes: usize) -> Post {
-        let id = Id {
-            stream: Stream {
-                origin: 1,
-                epoch: 1,
-            },
-            seq,
-        };
-        Post {
-            id,
-            age: 0,
-            topic: [0; 16],
-            body: vec![0; bytes],
-        }
+        let id = Id { stream: Stream { origin: 1, epoch: 1 }, seq };
+        Post { id, age: 0, topic: [0; 16], body: vec![0; bytes] }
     }
 
     #[test]
@@ -143,22 +126,10 @@ mod tests {
     fn a_message_ages_and_expires() {
         let mut recent = Recent::default();
         let second = Duration::from_secs(1);
-        recent.keep(
-            second,
-            Post {
-                age: 500,
-                ..post(1, 3)
-            },
-        );
-        assert_eq!(
-            recent.get(second * 3, post(1, 0).id).map(|post| post.age),
-            Some(2500)
-        );
+        recent.keep(second, Post { age: 500, ..post(1, 3) });
+        assert_eq!(recent.get(second * 3, post(1, 0).id).map(|post| post.age), Some(2500));
         assert_eq!(recent.get(second + LIFETIME, post(1, 0).id), None);
         recent.expire(second + LIFETIME);
-        assert_eq!(
-            (recent.len(), recent.bytes(), recent.ids_after(None).count()),
-            (0, 0, 0)
-        );
+        assert_eq!((recent.len(), recent.bytes(), recent.ids_after(None).count()), (0, 0, 0));
     }
 }

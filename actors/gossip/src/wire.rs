@@ -137,31 +137,13 @@ mod tests {
     use super::*;
 
     fn post() -> Wire {
-        let id = Id {
-            stream: Stream {
-                origin: 7,
-                epoch: 9,
-            },
-            seq: 3,
-        };
-        Wire::Post(Post {
-            id,
-            age: 12,
-            topic: [5; 16],
-            body: b"21.5".to_vec(),
-        })
+        let id = Id { stream: Stream { origin: 7, epoch: 9 }, seq: 3 };
+        Wire::Post(Post { id, age: 12, topic: [5; 16], body: b"21.5".to_vec() })
     }
 
     fn digest() -> Wire {
-        let stream = Stream {
-            origin: 1,
-            epoch: 2,
-        };
-        Wire::Digest(vec![Held {
-            stream,
-            top: 9,
-            gaps: vec![(1, 1), (4, 2)],
-        }])
+        let stream = Stream { origin: 1, epoch: 2 };
+        Wire::Digest(vec![Held { stream, top: 9, gaps: vec![(1, 1), (4, 2)] }])
     }
 
     #[test]
@@ -184,36 +166,21 @@ mod tests {
         let newer = serde_ipld_dagcbor::to_vec(&(2, "what is this")).unwrap();
         assert_eq!(Wire::decode(&newer), Err(Unreadable::Version(2)));
         assert_eq!(Wire::decode(b"\x82\x01"), Err(Unreadable::Garbage));
-        assert_eq!(
-            Wire::decode(&vec![0; FRAME_BYTES + 1]),
-            Err(Unreadable::Oversized)
-        );
+        assert_eq!(Wire::decode(&vec![0; FRAME_BYTES + 1]), Err(Unreadable::Oversized));
     }
 
     #[test]
     fn the_largest_body_fits_a_frame() {
-        let Wire::Post(post) = post() else {
-            unreachable!()
-        };
-        let largest = Wire::Post(Post {
-            body: vec![1; BODY_BYTES],
-            ..post
-        });
+        let Wire::Post(post) = post() else { unreachable!() };
+        let largest = Wire::Post(Post { body: vec![1; BODY_BYTES], ..post });
         assert!(largest.encode().len() <= FRAME_BYTES);
         assert_eq!(Wire::decode(&largest.encode()), Ok(largest));
     }
 
     #[test]
     fn a_digest_names_exactly_what_is_lacked() {
-        let stream = Stream {
-            origin: 1,
-            epoch: 2,
-        };
-        let held = Held {
-            stream,
-            top: 9,
-            gaps: vec![(1, 1), (4, 2)],
-        };
+        let stream = Stream { origin: 1, epoch: 2 };
+        let held = Held { stream, top: 9, gaps: vec![(1, 1), (4, 2)] };
         let lacked: Vec<u64> = (1..12).filter(|&seq| held.lacks(seq)).collect();
         assert_eq!(lacked, [4, 5, 8, 10, 11]);
     }

@@ -57,11 +57,8 @@ fn a_cut_heals() {
     for seed in (0..10).map(|step| seed().wrapping_add(step)) {
         let mut net = Net::new(seed, 16);
         net.connect_randomly(8);
-        let across: Vec<_> = net
-            .edges()
-            .into_iter()
-            .filter(|(a, b)| (*a < 8) != (*b < 8))
-            .collect();
+        let across: Vec<_> =
+            net.edges().into_iter().filter(|(a, b)| (*a < 8) != (*b < 8)).collect();
         let mut sent = bodies(&mut net, 16, 10);
         for &(a, b) in &across {
             net.cut(a, b);
@@ -156,11 +153,7 @@ fn an_idle_network_says_little() {
     net.assert_complete(&sent);
     // Two digests on link-up, three messages, then one digest each way in five seconds or so.
     assert!(net.frames < 2 + 3 + 2 * 1000 / 3, "{} frames", net.frames);
-    assert_eq!(
-        net.core(0).recent(),
-        (0, 0),
-        "nothing is kept past its lifetime"
-    );
+    assert_eq!(net.core(0).recent(), (0, 0), "nothing is kept past its lifetime");
 }
 
 #[test]
@@ -171,12 +164,7 @@ fn the_same_seed_gives_the_same_run() {
         net.loss = 100;
         bodies(&mut net, 10, 100);
         net.run_for(seconds(20));
-        (
-            net.frames,
-            (0..10)
-                .map(|node| net.core(node).counts().clone())
-                .collect::<Vec<_>>(),
-        )
+        (net.frames, (0..10).map(|node| net.core(node).counts().clone()).collect::<Vec<_>>())
     };
     assert_eq!(run(), run());
 }
@@ -198,26 +186,11 @@ fn a_neighbour_that_lies_costs_a_bounded_amount() {
     net.link(0, 1);
     net.run_for(seconds(1));
     for number in 0..20_000 {
-        let stream = Stream {
-            origin: net.chance.below(u64::MAX),
-            epoch: number,
-        };
-        let id = Id {
-            stream,
-            seq: 1 + net.chance.below(u64::MAX),
-        };
-        let post = Post {
-            id,
-            age: 0,
-            topic: TOPIC,
-            body: vec![1; 4000],
-        };
+        let stream = Stream { origin: net.chance.below(u64::MAX), epoch: number };
+        let id = Id { stream, seq: 1 + net.chance.below(u64::MAX) };
+        let post = Post { id, age: 0, topic: TOPIC, body: vec![1; 4000] };
         net.input(0, Input::Data(1, Wire::Post(post).encode()));
-        let held = Held {
-            stream,
-            top: u64::MAX,
-            gaps: vec![(u16::MAX, u16::MAX); 9],
-        };
+        let held = Held { stream, top: u64::MAX, gaps: vec![(u16::MAX, u16::MAX); 9] };
         net.input(0, Input::Data(1, Wire::Digest(vec![held]).encode()));
         net.input(0, Input::Data(1, Wire::More.encode()));
     }
@@ -242,37 +215,17 @@ fn a_neighbour_that_lies_costs_a_bounded_amount() {
 fn garbage_stale_and_forged_messages_are_counted_and_ignored() {
     let mut net = Net::new(seed(), 2);
     net.link(0, 1);
-    let stream = Stream {
-        origin: 77,
-        epoch: 1,
-    };
-    let post = Post {
-        id: Id { stream, seq: 1 },
-        age: 0,
-        topic: TOPIC,
-        body: b"old".to_vec(),
-    };
-    let old = Post {
-        age: limits::LIFETIME.as_millis() as u32,
-        ..post
-    };
+    let stream = Stream { origin: 77, epoch: 1 };
+    let post = Post { id: Id { stream, seq: 1 }, age: 0, topic: TOPIC, body: b"old".to_vec() };
+    let old = Post { age: limits::LIFETIME.as_millis() as u32, ..post };
     net.input(0, Input::Data(1, Wire::Post(old).encode()));
     net.input(0, Input::Data(1, b"nonsense".to_vec()));
     net.input(0, Input::Data(1, vec![0; limits::FRAME_BYTES + 1]));
-    net.input(
-        0,
-        Input::Data(1, serde_ipld_dagcbor::to_vec(&(9, "hello")).unwrap()),
-    );
+    net.input(0, Input::Data(1, serde_ipld_dagcbor::to_vec(&(9, "hello")).unwrap()));
     net.input(0, Input::Published(TOPIC, vec![0; limits::BODY_BYTES + 1]));
     let counts = net.core(0).counts();
-    assert_eq!(
-        (counts.stale, counts.garbage, counts.other_version),
-        (1, 1, 1)
-    );
-    assert_eq!(
-        (counts.oversized, counts.delivered, counts.published),
-        (2, 0, 0)
-    );
+    assert_eq!((counts.stale, counts.garbage, counts.other_version), (1, 1, 1));
+    assert_eq!((counts.oversized, counts.delivered, counts.published), (2, 0, 0));
 }
 
 #[test]
@@ -286,11 +239,7 @@ fn who_is_reachable_is_connected_and_who_went_away_is_tried_again() {
     assert_eq!(core.handle(second * 4, Input::Tick), connect);
     core.handle(second * 4, Input::Up(4, node));
     core.handle(second * 5, Input::Down(4, node, false));
-    assert_eq!(
-        core.handle(second * 500, Input::Tick),
-        [],
-        "the host will say when it is back"
-    );
+    assert_eq!(core.handle(second * 500, Input::Tick), [], "the host will say when it is back");
 }
 
 #[test]
@@ -300,10 +249,7 @@ fn links_past_the_limit_are_closed() {
         core.handle(seconds(1), Input::Up(link, [1; 32]));
     }
     let output = core.handle(seconds(1), Input::Up(1000, [2; 32]));
-    assert_eq!(
-        (output, core.links()),
-        (vec![Output::Disconnect(1000)], limits::LINKS)
-    );
+    assert_eq!((output, core.links()), (vec![Output::Disconnect(1000)], limits::LINKS));
 }
 
 #[test]
@@ -311,43 +257,23 @@ fn what_a_neighbour_does_not_take_is_not_sent_for_ever() {
     let mut net = Net::new(seed(), 2);
     net.link(0, 1);
     for epoch in 0..limits::STREAMS as u64 {
-        let id = Id {
-            stream: Stream { origin: 5, epoch },
-            seq: 1,
-        };
-        let post = Post {
-            id,
-            age: 0,
-            topic: TOPIC,
-            body: vec![1],
-        };
+        let id = Id { stream: Stream { origin: 5, epoch }, seq: 1 };
+        let post = Post { id, age: 0, topic: TOPIC, body: vec![1] };
         net.input(1, Input::Data(0, Wire::Post(post).encode()));
     }
     net.run_for(seconds(30));
     net.cut(0, 1);
     let third = net.add();
     for epoch in 0..limits::STREAMS as u64 {
-        let id = Id {
-            stream: Stream { origin: 6, epoch },
-            seq: 1,
-        };
-        let post = Post {
-            id,
-            age: 0,
-            topic: TOPIC,
-            body: vec![1],
-        };
+        let id = Id { stream: Stream { origin: 6, epoch }, seq: 1 };
+        let post = Post { id, age: 0, topic: TOPIC, body: vec![1] };
         net.input(third, Input::Data(0, Wire::Post(post).encode()));
     }
     let before = net.frames;
     net.link(1, third); // Neither has room for the other's streams.
     net.run_for(seconds(30));
     let each = (limits::REPAIR + 2) as u64;
-    assert!(
-        net.frames - before < 2 * 9 * each,
-        "{} frames",
-        net.frames - before
-    );
+    assert!(net.frames - before < 2 * 9 * each, "{} frames", net.frames - before);
 }
 
 #[test]

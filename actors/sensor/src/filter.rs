@@ -49,10 +49,7 @@ mod tests {
 
     fn feed(values: &[f64], weight: f64) -> Vec<f64> {
         let mut filter = Filter::default();
-        values
-            .iter()
-            .filter_map(|raw| filter.feed(*raw, weight))
-            .collect()
+        values.iter().filter_map(|raw| filter.feed(*raw, weight)).collect()
     }
 
     #[test]

@@ -85,13 +85,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            period: 1000,
-            weight: 0.3,
-            step: 0.1,
-            keep_alive: 30_000,
-            name: String::new(),
-        }
+        Self { period: 1000, weight: 0.3, step: 0.1, keep_alive: 30_000, name: String::new() }
     }
 }
 
@@ -121,21 +115,13 @@ impl Settings {
             ));
         }
         if !(self.weight > 0.0 && self.weight <= 1.0) {
-            return Err(format!(
-                "weight {} is a share: give more than 0, up to 1",
-                self.weight
-            ));
+            return Err(format!("weight {} is a share: give more than 0, up to 1", self.weight));
         }
         if !(self.step >= 0.0 && self.step.is_finite()) {
-            return Err(format!(
-                "step {} is a difference: give 0 or more",
-                self.step
-            ));
+            return Err(format!("step {} is a difference: give 0 or more", self.step));
         }
         if self.name.len() > NAME_BYTES {
-            return Err(format!(
-                "the name is longer than {NAME_BYTES} bytes: shorten it"
-            ));
+            return Err(format!("the name is longer than {NAME_BYTES} bytes: shorten it"));
         }
         Ok(())
     }
@@ -197,9 +183,7 @@ impl Sampler {
         if self.taken == Some(read.at) {
             return;
         }
-        let gap = self
-            .taken
-            .map_or(Duration::ZERO, |taken| read.at.saturating_sub(taken));
+        let gap = self.taken.map_or(Duration::ZERO, |taken| read.at.saturating_sub(taken));
         if gap > self.settings.period() * GAP {
             self.filter = Filter::default();
         }
@@ -208,15 +192,8 @@ impl Sampler {
             return;
         };
         let age = cx.now().saturating_sub(read.at);
-        let at = cx
-            .wall()
-            .map(|wall| wall.saturating_sub(age).as_millis() as u64);
-        let reading = Reading {
-            value,
-            raw: read.exact,
-            at,
-            name: self.settings.name.clone(),
-        };
+        let at = cx.wall().map(|wall| wall.saturating_sub(age).as_millis() as u64);
+        let reading = Reading { value, raw: read.exact, at, name: self.settings.name.clone() };
         if self.is_news(value, cx.now()) {
             self.published = Some((reading.clone(), cx.now()));
             cx.publish(self.out, Published::Reading(reading.clone()));

@@ -28,11 +28,7 @@ impl Actor for Thermostat {
 
     fn start(cx: &mut Context<Self>) -> Result<Self> {
         cx.every(Duration::from_secs(2), Message::Tick);
-        Ok(Self {
-            room: cx.sensor("room")?,
-            heater: cx.pin("heater")?,
-            target: Lww::default(),
-        })
+        Ok(Self { room: cx.sensor("room")?, heater: cx.pin("heater")?, target: Lww::default() })
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {

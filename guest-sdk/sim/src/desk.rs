@@ -74,13 +74,7 @@ struct Before {
 impl Desk {
     /// A desk for an actor, with nothing done yet.
     pub fn new(me: ActorKey, world: World, open: bool, grants: BTreeMap<String, Thing>) -> Self {
-        Self {
-            me,
-            world,
-            open,
-            grants,
-            ..Self::default()
-        }
+        Self { me, world, open, grants, ..Self::default() }
     }
 
     /// What the manifest granted under a name.
@@ -112,10 +106,7 @@ impl Desk {
         let thing = Thing::Actor(self.me);
         // A full table has no place for it: a handle that names nothing.
         let full = Handle::MAX;
-        self.table
-            .find(&thing)
-            .or_else(|| self.table.insert(thing, true))
-            .unwrap_or(full)
+        self.table.find(&thing).or_else(|| self.table.insert(thing, true)).unwrap_or(full)
     }
 
     /// The durable value under a key.
@@ -130,12 +121,7 @@ impl Desk {
     pub fn range(&self, first: &[u8], end: &[u8], limit: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
         let within = |key: &[u8]| key >= first && (end.is_empty() || key < end);
         let mut found: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
-        found.extend(
-            self.store
-                .iter()
-                .map(|(k, v)| (&**k, &**v))
-                .filter(|(k, _)| within(k)),
-        );
+        found.extend(self.store.iter().map(|(k, v)| (&**k, &**v)).filter(|(k, _)| within(k)));
         for (key, written) in self.writes.iter().filter(|(key, _)| within(key)) {
             match written {
                 Some(value) => found.insert(key, value),
@@ -143,11 +129,7 @@ impl Desk {
             };
         }
         let limit = (limit as usize).min(limits::RANGE_ENTRIES);
-        found
-            .into_iter()
-            .take(limit)
-            .map(|(k, v)| (k.to_vec(), v.to_vec()))
-            .collect()
+        found.into_iter().take(limit).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
     }
 
     /// A sensor's last published reading.
@@ -191,11 +173,7 @@ impl Desk {
     /// Begins a turn.
     pub fn begin(&mut self) {
         let (table, pins) = (self.table.clone(), self.pins.clone());
-        self.before = Some(Before {
-            table,
-            pins,
-            links: self.links.clone(),
-        });
+        self.before = Some(Before { table, pins, links: self.links.clone() });
     }
 
     /// Ends a turn well: its writes are durable. Gives the effects, in order, and the replies that
@@ -264,12 +242,8 @@ impl Desk {
 
     fn check(&mut self, effect: &Effect) -> Result<Handle, Refusal> {
         match effect {
-            Effect::Send {
-                to, body, carried, ..
-            } => self.letter(*to, body, carried, true)?,
-            Effect::Ask {
-                to, body, carried, ..
-            } => self.letter(*to, body, carried, false)?,
+            Effect::Send { to, body, carried, .. } => self.letter(*to, body, carried, true)?,
+            Effect::Ask { to, body, carried, .. } => self.letter(*to, body, carried, false)?,
             Effect::Keep { address } => {
                 self.address(*address)?;
                 self.table.keep(*address);
@@ -281,10 +255,8 @@ impl Desk {
             }
             Effect::Put { key, value } => {
                 let stored: usize = self.store.iter().map(|(k, v)| k.len() + v.len()).sum();
-                let written = self
-                    .writes
-                    .iter()
-                    .map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len));
+                let written =
+                    self.writes.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len));
                 let sum = stored + written.sum::<usize>() + key.len() + value.len();
                 limit(key.len(), limits::KEY_BYTES)?;
                 limit(value.len(), limits::VALUE_BYTES)?;
@@ -365,42 +337,25 @@ impl Desk {
         for (_, handle) in grants {
             self.table.held(*handle).ok_or(Refusal::BadHandle)?;
         }
-        let key = ActorKey {
-            node: self.me.node,
-            number: self.next_number,
-        };
-        let handle = self
-            .table
-            .insert(Thing::Actor(key), true)
-            .ok_or(Refusal::OverLimit)?;
+        let key = ActorKey { node: self.me.node, number: self.next_number };
+        let handle = self.table.insert(Thing::Actor(key), true).ok_or(Refusal::OverLimit)?;
         self.next_number += 1;
         Ok(handle)
     }
 
     fn protocol(&self) -> Result<(), Refusal> {
-        if self.world == World::Protocol {
-            Ok(())
-        } else {
-            Err(Refusal::Denied)
-        }
+        if self.world == World::Protocol { Ok(()) } else { Err(Refusal::Denied) }
     }
 }
 
 impl fmt::Debug for Desk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk")
-            .field("me", &self.me)
-            .field("effects", &self.effects)
-            .finish()
+        f.debug_struct("Desk").field("me", &self.me).field("effects", &self.effects).finish()
     }
 }
 
 fn limit(size: usize, most: usize) -> Result<(), Refusal> {
-    if size > most {
-        Err(Refusal::OverLimit)
-    } else {
-        Ok(())
-    }
+    if size > most { Err(Refusal::OverLimit) } else { Ok(()) }
 }
 
 fn kind(thing: &Thing) -> Kind {

@@ -27,55 +27,20 @@ pub(crate) struct Parcel {
 
 #[derive(Clone)]
 pub(crate) enum Cargo {
-    Letter {
-        body: Vec<u8>,
-        carried: Vec<Thing>,
-        reply: Option<Thing>,
-        token: u64,
-    },
-    Publication {
-        body: Vec<u8>,
-    },
-    Settle {
-        ask: u64,
-        outcome: Result<(Vec<u8>, Vec<Thing>), Reason>,
-    },
-    Failed {
-        token: u64,
-        reason: Reason,
-    },
-    Watch {
-        token: u64,
-    },
-    Gone {
-        token: u64,
-        reason: Reason,
-    },
-    Hello {
-        link: u32,
-    },
-    Welcome {
-        link: u32,
-    },
-    Data {
-        link: u32,
-        body: Vec<u8>,
-    },
-    Bye {
-        link: u32,
-    },
-    Timer {
-        key: u64,
-        generation: u64,
-    },
+    Letter { body: Vec<u8>, carried: Vec<Thing>, reply: Option<Thing>, token: u64 },
+    Publication { body: Vec<u8> },
+    Settle { ask: u64, outcome: Result<(Vec<u8>, Vec<Thing>), Reason> },
+    Failed { token: u64, reason: Reason },
+    Watch { token: u64 },
+    Gone { token: u64, reason: Reason },
+    Hello { link: u32 },
+    Welcome { link: u32 },
+    Data { link: u32, body: Vec<u8> },
+    Bye { link: u32 },
+    Timer { key: u64, generation: u64 },
     Link(LinkEvent),
-    Edge {
-        pin: String,
-        edge: Edge,
-    },
-    Expired {
-        pin: String,
-    },
+    Edge { pin: String, edge: Edge },
+    Expired { pin: String },
 }
 
 /// What an actor is about to be given: a message, and who waits for its answer.

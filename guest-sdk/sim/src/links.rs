@@ -25,11 +25,7 @@ impl Link {
     }
 
     fn other(&self, end: ActorKey) -> ActorKey {
-        if self.ends[0] == end {
-            self.ends[1]
-        } else {
-            self.ends[0]
-        }
+        if self.ends[0] == end { self.ends[1] } else { self.ends[0] }
     }
 }
 
@@ -40,9 +36,7 @@ impl Simulation {
     /// The protocols of a node.
     pub(crate) fn protocols(&self, node: usize) -> Vec<ActorKey> {
         let protocol = |key: &ActorKey| {
-            self.actors
-                .get(key)
-                .is_some_and(|actor| actor.role.world == World::Protocol)
+            self.actors.get(key).is_some_and(|actor| actor.role.world == World::Protocol)
         };
         self.on(node).into_iter().filter(protocol).collect()
     }
@@ -64,21 +58,13 @@ impl Simulation {
                 if !self.connected(from.node, to.node) {
                     break;
                 }
-                let parcel = Parcel {
-                    from,
-                    to,
-                    cargo: Cargo::Publication { body: body.clone() },
-                };
+                let parcel = Parcel { from, to, cargo: Cargo::Publication { body: body.clone() } };
                 self.schedule(at, Event::Arrive { parcel, life: None });
             }
         }
         for protocol in protocols {
             let (topic, body) = (topic_id(topic).to_vec(), body.clone());
-            self.local(
-                protocol,
-                Cargo::Link(LinkEvent::Published { topic, body }),
-                1,
-            );
+            self.local(protocol, Cargo::Link(LinkEvent::Published { topic, body }), 1);
         }
     }
 
@@ -104,35 +90,19 @@ impl Simulation {
             return;
         };
         let node = self.nodes.iter().position(|node| node.id == id);
-        let to = node
-            .and_then(|node| self.named(node, &name))
-            .filter(|to| *to != from);
+        let to = node.and_then(|node| self.named(node, &name)).filter(|to| *to != from);
         let link = self.next_link;
         let Some(to) = to else {
             self.next_link += 1;
-            let down = LinkEvent::Down {
-                link,
-                node: id.to_vec(),
-                reason: Reason::NoActor,
-            };
+            let down = LinkEvent::Down { link, node: id.to_vec(), reason: Reason::NoActor };
             return self.local(from, Cargo::Link(down), 1);
         };
         let ends = [from, to];
-        if self
-            .links
-            .values()
-            .any(|link| link.ends == ends || link.ends == [to, from])
-        {
+        if self.links.values().any(|link| link.ends == ends || link.ends == [to, from]) {
             return;
         }
         self.next_link += 1;
-        self.links.insert(
-            link,
-            Link {
-                ends,
-                knows: [true, false],
-            },
-        );
+        self.links.insert(link, Link { ends, knows: [true, false] });
         self.travel(from, to, Cargo::Hello { link });
     }
 
@@ -169,11 +139,7 @@ impl Simulation {
             }
             Cargo::Bye { link } => {
                 self.actors.get_mut(&to)?.desk.links.remove(&link)?;
-                LinkEvent::Down {
-                    link,
-                    node,
-                    reason: Reason::Stopped,
-                }
+                LinkEvent::Down { link, node, reason: Reason::Stopped }
             }
             _ => return None,
         };
@@ -182,10 +148,7 @@ impl Simulation {
 
     /// An incarnation ends, and its links with it.
     pub(crate) fn drop_links(&mut self, key: ActorKey) {
-        let own = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.ends.contains(&key));
+        let own = self.links.iter().filter(|(_, link)| link.ends.contains(&key));
         for number in own.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.disconnect(key, number);
         }
@@ -197,12 +160,8 @@ impl Simulation {
     /// A connection is broken, and the links over it with it.
     pub(crate) fn break_links(&mut self, broken: Pair) {
         let over = |link: &Link| pair(link.ends[0].node, link.ends[1].node) == broken;
-        let numbers: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, link)| over(link))
-            .map(|(number, _)| *number)
-            .collect();
+        let numbers: Vec<_> =
+            self.links.iter().filter(|(_, link)| over(link)).map(|(number, _)| *number).collect();
         for number in numbers {
             let Some(link) = self.links.remove(&number) else {
                 continue;
@@ -213,11 +172,7 @@ impl Simulation {
                     continue;
                 };
                 actor.desk.links.remove(&number);
-                let down = LinkEvent::Down {
-                    link: number,
-                    node,
-                    reason: Reason::Unreachable,
-                };
+                let down = LinkEvent::Down { link: number, node, reason: Reason::Unreachable };
                 self.local(end, Cargo::Link(down), 0);
             }
         }
@@ -233,10 +188,7 @@ impl Simulation {
             link.knows = [true, true];
         }
         self.local(to, Cargo::Link(LinkEvent::Rtt { link, rtt }), 1);
-        LinkEvent::Up {
-            link,
-            node: self.nodes[from.node].id.to_vec(),
-        }
+        LinkEvent::Up { link, node: self.nodes[from.node].id.to_vec() }
     }
 
     /// Bytes have left a queue. A queue that was more than half full tells so when it no longer is.
@@ -262,10 +214,7 @@ fn subscribes(actor: &Actor, topic: &str) -> bool {
 
 /// As the host makes it: the first 16 bytes of sha2-256 of `topic:` and the name.
 fn topic_id(name: &str) -> [u8; 16] {
-    let digest = Sha256::new()
-        .chain_update(b"topic:")
-        .chain_update(name)
-        .finalize();
+    let digest = Sha256::new().chain_update(b"topic:").chain_update(name).finalize();
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
     id

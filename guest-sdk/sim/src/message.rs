@@ -107,11 +107,7 @@ pub enum LinkEvent {
     /// A link is up.
     Up { link: u32, node: Vec<u8> },
     /// A link is down, and why.
-    Down {
-        link: u32,
-        node: Vec<u8>,
-        reason: Reason,
-    },
+    Down { link: u32, node: Vec<u8>, reason: Reason },
     /// Bytes from the other end.
     Data { link: u32, body: Vec<u8> },
     /// A new smoothed round-trip time, in nanoseconds.
@@ -129,10 +125,7 @@ pub enum Message {
     /// From another actor, or published on a topic.
     Letter(Letter),
     /// What came of an `ask`.
-    Answer {
-        token: u64,
-        outcome: Result<Letter, Reason>,
-    },
+    Answer { token: u64, outcome: Result<Letter, Reason> },
     /// A `send` that failed.
     Undelivered(Notice),
     /// A timer fired: the body it was armed with.
@@ -198,75 +191,23 @@ pub enum Class {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the WIT says it, function by function")]
 pub enum Effect {
-    Send {
-        to: Handle,
-        body: Vec<u8>,
-        carried: Vec<Handle>,
-        token: u64,
-    },
-    Ask {
-        to: Handle,
-        body: Vec<u8>,
-        carried: Vec<Handle>,
-        token: u64,
-        deadline: u64,
-    },
-    Keep {
-        address: Handle,
-    },
-    Release {
-        address: Handle,
-    },
-    Arm {
-        key: u64,
-        body: Vec<u8>,
-        after: u64,
-        every: u64,
-    },
-    Disarm {
-        key: u64,
-    },
-    Put {
-        key: Vec<u8>,
-        value: Vec<u8>,
-    },
-    Delete {
-        key: Vec<u8>,
-    },
-    Drive {
-        pin: Handle,
-        high: bool,
-    },
-    Spawn {
-        child: Handle,
-        grants: Vec<(String, Handle)>,
-        token: u64,
-    },
-    Stop {
-        actor: Handle,
-    },
-    Monitor {
-        actor: Handle,
-        token: u64,
-    },
-    Log {
-        line: String,
-    },
-    Connect {
-        node: Vec<u8>,
-    },
-    Disconnect {
-        link: u32,
-    },
-    Transmit {
-        link: u32,
-        class: Class,
-        body: Vec<u8>,
-    },
-    Deliver {
-        topic: Vec<u8>,
-        body: Vec<u8>,
-    },
+    Send { to: Handle, body: Vec<u8>, carried: Vec<Handle>, token: u64 },
+    Ask { to: Handle, body: Vec<u8>, carried: Vec<Handle>, token: u64, deadline: u64 },
+    Keep { address: Handle },
+    Release { address: Handle },
+    Arm { key: u64, body: Vec<u8>, after: u64, every: u64 },
+    Disarm { key: u64 },
+    Put { key: Vec<u8>, value: Vec<u8> },
+    Delete { key: Vec<u8> },
+    Drive { pin: Handle, high: bool },
+    Spawn { child: Handle, grants: Vec<(String, Handle)>, token: u64 },
+    Stop { actor: Handle },
+    Monitor { actor: Handle, token: u64 },
+    Log { line: String },
+    Connect { node: Vec<u8> },
+    Disconnect { link: u32 },
+    Transmit { link: u32, class: Class, body: Vec<u8> },
+    Deliver { topic: Vec<u8>, body: Vec<u8> },
 }
 
 /// Why a bus transfer failed.

@@ -32,13 +32,7 @@ impl Default for Network {
     fn default() -> Self {
         let delay = (Duration::from_millis(1), Duration::from_millis(20));
         let patience = Duration::from_secs(10);
-        Self {
-            delay,
-            loss: 0.0,
-            duplicate: 0.0,
-            reorder: 0.0,
-            patience,
-        }
+        Self { delay, loss: 0.0, duplicate: 0.0, reorder: 0.0, patience }
     }
 }
 

@@ -128,14 +128,8 @@ impl Simulation {
     pub(crate) fn bounce(&mut self, parcel: Parcel, reason: Reason) {
         let Parcel { from, to, cargo } = parcel;
         let notice = match cargo {
-            Cargo::Letter {
-                reply: Some(Thing::Reply(asker, ask)),
-                ..
-            } => {
-                let cargo = Cargo::Settle {
-                    ask,
-                    outcome: Err(reason),
-                };
+            Cargo::Letter { reply: Some(Thing::Reply(asker, ask)), .. } => {
+                let cargo = Cargo::Settle { ask, outcome: Err(reason) };
                 return self.back(from, to, asker, cargo, reason);
             }
             Cargo::Letter { token, .. } => Cargo::Failed { token, reason },
@@ -171,14 +165,7 @@ impl Simulation {
                 };
                 let asked = actor.asks.iter().filter(|(_, ask)| ask.node == there);
                 for ask in asked.map(|(ask, _)| *ask).collect::<Vec<_>>() {
-                    self.local(
-                        key,
-                        Cargo::Settle {
-                            ask,
-                            outcome: Err(Reason::Unknown),
-                        },
-                        0,
-                    );
+                    self.local(key, Cargo::Settle { ask, outcome: Err(Reason::Unknown) }, 0);
                 }
             }
         }
@@ -207,13 +194,7 @@ impl Simulation {
         }
         self.next_outage += 1;
         let number = self.next_outage;
-        self.roads.outages.insert(
-            pair,
-            Outage {
-                number,
-                ..Outage::default()
-            },
-        );
+        self.roads.outages.insert(pair, Outage { number, ..Outage::default() });
         let patience = nanoseconds(self.roads.of(pair).patience);
         self.schedule(self.now + patience, Event::Broken { pair, number });
     }

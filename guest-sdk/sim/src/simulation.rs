@@ -116,10 +116,7 @@ impl Simulation {
             nodes: Vec::new(),
             actors: BTreeMap::new(),
             components: BTreeMap::new(),
-            roads: Roads {
-                usual: network,
-                ..Roads::default()
-            },
+            roads: Roads { usual: network, ..Roads::default() },
             links: BTreeMap::new(),
             next_number: 0,
             next_ask: 0,
@@ -150,13 +147,7 @@ impl Simulation {
             ambient,
         });
         self.trace.note(&(index, reading.map(f64::to_bits)));
-        self.schedule(
-            booted_at,
-            Event::Boot {
-                node: index,
-                life: 0,
-            },
-        );
+        self.schedule(booted_at, Event::Boot { node: index, life: 0 });
         index
     }
 
@@ -169,14 +160,8 @@ impl Simulation {
 
     /// The key of a node's named actor, which may be placed later: so actors can be granted each other.
     pub fn key(&mut self, node: usize, name: &str) -> ActorKey {
-        let next = ActorKey {
-            node,
-            number: self.next_number,
-        };
-        let key = *self.nodes[node]
-            .actors
-            .entry(name.to_owned())
-            .or_insert(next);
+        let next = ActorKey { node, number: self.next_number };
+        let key = *self.nodes[node].actors.entry(name.to_owned()).or_insert(next);
         self.next_number += u64::from(key == next);
         key
     }
@@ -210,63 +195,35 @@ impl Simulation {
     pub fn reading(&mut self, node: usize, sensor: &str, value: f64) {
         self.trace.note(&(self.now, node, sensor, value.to_bits()));
         let at = self.now.saturating_sub(self.nodes[node].booted_at);
-        self.nodes[node]
-            .sensors
-            .insert(sensor.to_owned(), Reading { value, at });
+        self.nodes[node].sensors.insert(sensor.to_owned(), Reading { value, at });
     }
 
     /// A change on an input pin, seen by the actor that holds it.
     pub fn edge(&mut self, node: usize, pin: &str, level: bool) {
         let at = self.now.saturating_sub(self.nodes[node].booted_at);
-        let edge = Edge {
-            pin: 0,
-            level,
-            at,
-            sequence: 1,
-            dropped: 0,
-        };
+        let edge = Edge { pin: 0, level, at, sequence: 1, dropped: 0 };
         for key in self.on(node) {
-            self.local(
-                key,
-                Cargo::Edge {
-                    pin: pin.to_owned(),
-                    edge,
-                },
-                0,
-            );
+            self.local(key, Cargo::Edge { pin: pin.to_owned(), edge }, 0);
         }
     }
 
     /// Ends a pin's lease: it goes low and its holder is told.
     pub fn expire(&mut self, node: usize, pin: &str) {
         for key in self.on(node) {
-            self.local(
-                key,
-                Cargo::Expired {
-                    pin: pin.to_owned(),
-                },
-                0,
-            );
+            self.local(key, Cargo::Expired { pin: pin.to_owned() }, 0);
         }
     }
 
     /// A letter from outside, as an administrator sends one.
     pub fn post(&mut self, to: ActorKey, body: Vec<u8>) {
-        let cargo = Cargo::Letter {
-            body,
-            carried: Vec::new(),
-            reply: None,
-            token: 0,
-        };
+        let cargo = Cargo::Letter { body, carried: Vec::new(), reply: None, token: 0 };
         self.local(to, cargo, 0);
     }
 
     /// The level of an output pin: false where none of the node's actors has driven it.
     pub fn pin(&self, node: usize, pin: &str) -> bool {
         let actors = self.actors.iter().filter(|(key, _)| key.node == node);
-        actors
-            .filter_map(|(_, actor)| actor.desk.pins.get(pin))
-            .any(|level| *level)
+        actors.filter_map(|(_, actor)| actor.desk.pins.get(pin)).any(|level| *level)
     }
 
     /// An actor's present incarnation, to look into. One that is not running has had no `start`.
@@ -276,11 +233,7 @@ impl Simulation {
 
     /// A node's actors, children included.
     pub fn on(&self, node: usize) -> Vec<ActorKey> {
-        self.actors
-            .keys()
-            .filter(|key| key.node == node)
-            .copied()
-            .collect()
+        self.actors.keys().filter(|key| key.node == node).copied().collect()
     }
 
     /// A node's id.
@@ -361,24 +314,13 @@ impl Simulation {
     /// Something for an actor that its own node makes; it dies with the node's present life.
     pub(crate) fn local(&mut self, to: ActorKey, cargo: Cargo, after: u64) {
         let life = self.nodes.get(to.node).map(|node| node.life);
-        let parcel = Parcel {
-            from: to,
-            to,
-            cargo,
-        };
-        self.schedule(
-            self.now.saturating_add(after),
-            Event::Arrive { parcel, life },
-        );
+        let parcel = Parcel { from: to, to, cargo };
+        self.schedule(self.now.saturating_add(after), Event::Arrive { parcel, life });
     }
 
     pub(crate) fn note_failure(&mut self, actor: ActorKey, why: String) {
         if self.failures.len() < FAILURES {
-            self.failures.push(Failure {
-                at: Duration::from_nanos(self.now),
-                actor,
-                why,
-            });
+            self.failures.push(Failure { at: Duration::from_nanos(self.now), actor, why });
         }
     }
 
@@ -386,8 +328,7 @@ impl Simulation {
         if self.log.len() == LOG_LINES {
             self.log.pop_front();
         }
-        self.log
-            .push_back((Duration::from_nanos(self.now), actor, line));
+        self.log.push_back((Duration::from_nanos(self.now), actor, line));
     }
 
     pub(crate) fn count_turn(&mut self) {

@@ -59,26 +59,15 @@ impl Table {
     /// Puts a thing in; for good if `kept`, else until the turn ends. `None`: the table is full.
     pub fn insert(&mut self, thing: Thing, kept: bool) -> Option<Handle> {
         let state = if kept { State::Kept } else { State::Turn };
-        let free = self
-            .places
-            .iter()
-            .position(|place| place.state == State::Free);
+        let free = self.places.iter().position(|place| place.state == State::Free);
         let at = match free {
             Some(at) => {
                 let generation = self.places[at].generation.wrapping_add(1);
-                self.places[at] = Place {
-                    generation,
-                    state,
-                    thing,
-                };
+                self.places[at] = Place { generation, state, thing };
                 at
             }
             None if self.places.len() < PLACES => {
-                self.places.push(Place {
-                    generation: 0,
-                    state,
-                    thing,
-                });
+                self.places.push(Place { generation: 0, state, thing });
                 self.places.len() - 1
             }
             None => return None,
@@ -100,10 +89,7 @@ impl Table {
     /// The handle of a thing that is held.
     pub fn find(&self, thing: &Thing) -> Option<Handle> {
         let held = |place: &Place| matches!(place.state, State::Kept | State::Turn);
-        let at = self
-            .places
-            .iter()
-            .position(|place| held(place) && place.thing == *thing)?;
+        let at = self.places.iter().position(|place| held(place) && place.thing == *thing)?;
         Some(at as Handle | Handle::from(self.places[at].generation) << 24)
     }
 
@@ -179,9 +165,7 @@ mod tests {
     #[test]
     fn a_table_is_bounded() {
         let mut table = Table::default();
-        let full = (0..=PLACES)
-            .map(|_| table.insert(Thing::Pin("a".into()), true))
-            .last();
+        let full = (0..=PLACES).map(|_| table.insert(Thing::Pin("a".into()), true)).last();
         assert_eq!(full, Some(None));
     }
 }

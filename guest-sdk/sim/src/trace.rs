@@ -24,10 +24,7 @@ impl Trace {
 impl Hasher for Trace {
     fn finish(&self) -> u64 {
         let digest = self.0.clone().finalize();
-        digest
-            .iter()
-            .take(8)
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 
     fn write(&mut self, bytes: &[u8]) {

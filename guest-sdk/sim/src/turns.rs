@@ -76,23 +76,11 @@ impl Simulation {
         let actor = self.actors.get_mut(&to)?;
         let desk = &mut actor.desk;
         Some(match cargo {
-            Cargo::Letter {
-                body,
-                carried,
-                reply,
-                ..
-            } => {
+            Cargo::Letter { body, carried, reply, .. } => {
                 let reply = reply.and_then(|reply| desk.bring(reply));
-                Message::Letter(Letter {
-                    body,
-                    carried: bring(desk, carried),
-                    reply,
-                })
+                Message::Letter(Letter { body, carried: bring(desk, carried), reply })
             }
-            Cargo::Publication { body } => Message::Letter(Letter {
-                body,
-                ..Letter::default()
-            }),
+            Cargo::Publication { body } => Message::Letter(Letter { body, ..Letter::default() }),
             Cargo::Settle { ask, outcome } => {
                 let Ask { token, .. } = actor.asks.remove(&ask)?;
                 let outcome = outcome.map(|(body, carried)| Letter {
@@ -109,10 +97,8 @@ impl Simulation {
                 return None;
             }
             Cargo::Timer { key, generation } => {
-                let timer = actor
-                    .timers
-                    .get(&key)
-                    .filter(|timer| timer.generation == generation)?;
+                let timer =
+                    actor.timers.get(&key).filter(|timer| timer.generation == generation)?;
                 let (body, every) = (timer.body.clone(), timer.every);
                 if every > 0 {
                     self.local(to, Cargo::Timer { key, generation }, every);
@@ -146,11 +132,7 @@ impl Simulation {
         let seed = self.chance.seed();
         let node = &self.nodes[key.node];
         let monotonic = self.now.saturating_sub(node.booted_at);
-        let now = Now {
-            monotonic,
-            wall: node.wall.map(|wall| wall + self.now),
-            seed,
-        };
+        let now = Now { monotonic, wall: node.wall.map(|wall| wall + self.now), seed };
         let (sensors, ambient) = (node.sensors.clone(), node.ambient);
         let Some(actor) = self.actors.get_mut(&key) else {
             return;
@@ -196,10 +178,7 @@ impl Simulation {
     }
 
     fn perform_all(&mut self, key: ActorKey, deeds: Vec<Deed>, fresh: u64) {
-        let mut child = ActorKey {
-            node: key.node,
-            number: fresh,
-        };
+        let mut child = ActorKey { node: key.node, number: fresh };
         for deed in deeds {
             self.trace.note(&deed.effect);
             let spawns = matches!(deed.effect, Effect::Spawn { .. });
@@ -209,23 +188,10 @@ impl Simulation {
     }
 
     fn perform(&mut self, key: ActorKey, deed: Deed, child: ActorKey) {
-        let Deed {
-            effect,
-            target,
-            things,
-        } = deed;
+        let Deed { effect, target, things } = deed;
         match (effect, target) {
             (Effect::Send { body, token, .. }, Some(Thing::Actor(to))) => {
-                self.travel(
-                    key,
-                    to,
-                    Cargo::Letter {
-                        body,
-                        carried: things,
-                        reply: None,
-                        token,
-                    },
-                );
+                self.travel(key, to, Cargo::Letter { body, carried: things, reply: None, token });
             }
             (Effect::Send { body, .. }, Some(reply @ Thing::Reply(..))) => {
                 self.settle(key, reply, Ok((body, things)));
@@ -233,46 +199,16 @@ impl Simulation {
             (Effect::Send { body, .. }, Some(Thing::Topic(topic))) => {
                 self.publish(key, &topic, body);
             }
-            (
-                Effect::Ask {
-                    body,
-                    token,
-                    deadline,
-                    ..
-                },
-                Some(to),
-            ) => {
+            (Effect::Ask { body, token, deadline, .. }, Some(to)) => {
                 self.ask(key, to, (body, things), token, deadline);
             }
-            (
-                Effect::Arm {
-                    key: timer,
-                    body,
-                    after,
-                    every,
-                },
-                _,
-            ) => {
+            (Effect::Arm { key: timer, body, after, every }, _) => {
                 self.next_ask += 1;
                 let generation = self.next_ask;
                 if let Some(actor) = self.actors.get_mut(&key) {
-                    actor.timers.insert(
-                        timer,
-                        Timer {
-                            body,
-                            every,
-                            generation,
-                        },
-                    );
+                    actor.timers.insert(timer, Timer { body, every, generation });
                 }
-                self.local(
-                    key,
-                    Cargo::Timer {
-                        key: timer,
-                        generation,
-                    },
-                    after.max(1),
-                );
+                self.local(key, Cargo::Timer { key: timer, generation }, after.max(1));
             }
             (Effect::Disarm { key: timer }, _) => {
                 if let Some(actor) = self.actors.get_mut(&key) {
@@ -321,33 +257,11 @@ impl Simulation {
         self.next_ask += 1;
         let ask = self.next_ask;
         if let Some(actor) = self.actors.get_mut(&key) {
-            actor.asks.insert(
-                ask,
-                Ask {
-                    token,
-                    node: to.node,
-                },
-            );
+            actor.asks.insert(ask, Ask { token, node: to.node });
         }
-        self.local(
-            key,
-            Cargo::Settle {
-                ask,
-                outcome: Err(Reason::Deadline),
-            },
-            deadline.max(1),
-        );
+        self.local(key, Cargo::Settle { ask, outcome: Err(Reason::Deadline) }, deadline.max(1));
         let reply = Some(Thing::Reply(key, ask));
-        self.travel(
-            key,
-            to,
-            Cargo::Letter {
-                body,
-                carried,
-                reply,
-                token,
-            },
-        );
+        self.travel(key, to, Cargo::Letter { body, carried, reply, token });
     }
 
     fn spawn(
@@ -359,23 +273,10 @@ impl Simulation {
         token: u64,
     ) {
         let Some((world, component)) = self.components.get(name).cloned() else {
-            return self.local(
-                parent,
-                Cargo::Gone {
-                    token,
-                    reason: Reason::Refused,
-                },
-                1,
-            );
+            return self.local(parent, Cargo::Gone { token, reason: Reason::Refused }, 1);
         };
         let grants = grants.into_iter().collect();
-        let role = Role {
-            name: name.to_owned(),
-            world,
-            component,
-            grants,
-            open: false,
-        };
+        let role = Role { name: name.to_owned(), world, component, grants, open: false };
         self.add(child, role, Some((parent, token)));
         let life = self.nodes[child.node].life;
         self.schedule(self.now + 1, Event::Start { actor: child, life });
@@ -406,12 +307,8 @@ impl Simulation {
             self.bounce(parcel, reason);
         }
         let of = |actor: &Actor| actor.parent.is_some_and(|(parent, _)| parent == key);
-        let children: Vec<_> = self
-            .actors
-            .iter()
-            .filter(|(_, actor)| of(actor))
-            .map(|(key, _)| *key)
-            .collect();
+        let children: Vec<_> =
+            self.actors.iter().filter(|(_, actor)| of(actor)).map(|(key, _)| *key).collect();
         for child in children {
             self.gone(child, Reason::Stopped);
         }
@@ -426,11 +323,7 @@ impl Simulation {
         };
         actor.running = false;
         actor.machine = (actor.role.component)();
-        actor
-            .desk
-            .pins
-            .values_mut()
-            .for_each(|level| *level = false);
+        actor.desk.pins.values_mut().for_each(|level| *level = false);
         let pause = (BACKOFF << actor.crashes.min(16)).min(BACKOFF_MOST);
         actor.crashes += 1;
         let life = self.nodes[key.node].life;
@@ -456,10 +349,7 @@ impl Simulation {
 }
 
 fn bring(desk: &mut Desk, things: Vec<Thing>) -> Vec<Handle> {
-    things
-        .into_iter()
-        .map(|thing| desk.bring(thing).unwrap_or(Handle::MAX))
-        .collect()
+    things.into_iter().map(|thing| desk.bring(thing).unwrap_or(Handle::MAX)).collect()
 }
 
 /// Looks the effects' handles up while they are good.
@@ -470,21 +360,13 @@ fn resolve(desk: &Desk, effects: &[Effect]) -> Vec<Deed> {
             Effect::Send { to, carried, .. } | Effect::Ask { to, carried, .. } => {
                 (thing(to), carried.iter().filter_map(thing).collect())
             }
-            Effect::Spawn { child, grants, .. } => (
-                thing(child),
-                grants
-                    .iter()
-                    .filter_map(|(_, handle)| thing(handle))
-                    .collect(),
-            ),
+            Effect::Spawn { child, grants, .. } => {
+                (thing(child), grants.iter().filter_map(|(_, handle)| thing(handle)).collect())
+            }
             Effect::Stop { actor } | Effect::Monitor { actor, .. } => (thing(actor), Vec::new()),
             _ => (None, Vec::new()),
         };
-        Deed {
-            effect: effect.clone(),
-            target,
-            things,
-        }
+        Deed { effect: effect.clone(), target, things }
     };
     effects.iter().map(deed).collect()
 }

@@ -35,9 +35,7 @@ impl<A> Context<'_, A> {
         limit: u32,
     ) -> Result<Vec<(Vec<u8>, T)>> {
         let raw = self.range_raw(first, end, limit);
-        raw.into_iter()
-            .map(|(key, value)| Ok((key, codec::decode(&value)?)))
-            .collect()
+        raw.into_iter().map(|(key, value)| Ok((key, codec::decode(&value)?))).collect()
     }
 
     /// The bytes under a key.

@@ -29,13 +29,9 @@ fn delta(document: &Document, replica: Replica, change: &Change) -> Delta {
     match change {
         Change::Set(key, value) => {
             let stamp = Stamp::new((*value).unsigned_abs(), replica);
-            document
-                .set(replica, &name(key), Value::Int(*value), stamp)
-                .unwrap()
+            document.set(replica, &name(key), Value::Int(*value), stamp).unwrap()
         }
-        Change::Add(key, item) => document
-            .add(replica, &name(key), Value::Int(*item))
-            .unwrap(),
+        Change::Add(key, item) => document.add(replica, &name(key), Value::Int(*item)).unwrap(),
         Change::Remove(key, item) => document.remove(&name(key), &Value::Int(*item)),
         Change::Increment(key, by) => document.increment(replica, &name(key), *by).unwrap(),
         Change::Clear(key) => document.clear(&name(key)),
@@ -133,16 +129,8 @@ proptest! {
 #[test]
 fn a_later_write_wins_whatever_the_clocks_say() {
     let mut document = Document::default();
-    document.take(
-        document
-            .set(1, "target", 21.into(), Stamp::new(9_000, 1))
-            .unwrap(),
-    );
-    document.take(
-        document
-            .set(2, "target", 22.into(), Stamp::new(5, 2))
-            .unwrap(),
-    );
+    document.take(document.set(1, "target", 21.into(), Stamp::new(9_000, 1)).unwrap());
+    document.take(document.set(2, "target", 22.into(), Stamp::new(5, 2)).unwrap());
     assert_eq!(document.entry("target").unwrap().value, Some(22.into()));
     assert_eq!(document.size().0, 1, "what was written over is gone");
 }
@@ -150,12 +138,8 @@ fn a_later_write_wins_whatever_the_clocks_say() {
 #[test]
 fn of_concurrent_writes_the_later_stamp_wins() {
     let mut document = Document::default();
-    let late = document
-        .set(1, "target", 21.into(), Stamp::new(9, 1))
-        .unwrap();
-    let early = document
-        .set(2, "target", 22.into(), Stamp::new(5, 2))
-        .unwrap();
+    let late = document.set(1, "target", 21.into(), Stamp::new(9, 1)).unwrap();
+    let early = document.set(2, "target", 22.into(), Stamp::new(5, 2)).unwrap();
     document.take(early);
     document.take(late);
     assert_eq!(document.entry("target").unwrap().value, Some(21.into()));
@@ -168,10 +152,7 @@ fn half_a_count_is_not_counted_twice() {
     here.take(one.clone());
     let two = here.increment(1, "steps", 1).unwrap();
     let mut there = told(one);
-    there.take(Delta {
-        gone: Dots::default(),
-        ..two
-    }); // What is gone was lost on the way.
+    there.take(Delta { gone: Dots::default(), ..two }); // What is gone was lost on the way.
     assert_eq!(there.entry("steps").unwrap().count, Some(2));
 }
 
@@ -188,11 +169,7 @@ fn a_value_a_set_and_a_counter_share_a_key() {
     );
     document.take(document.clear("a"));
     assert_eq!((document.entry("a"), document.size()), (None, (0, 0)));
-    assert_eq!(
-        document.seen().runs(),
-        1,
-        "nothing is left but that it was seen"
-    );
+    assert_eq!(document.seen().runs(), 1, "nothing is left but that it was seen");
 }
 
 #[test]
@@ -214,10 +191,7 @@ fn a_large_document_is_told_in_letters() {
     let mut here = Document::default();
     for number in 0..300 {
         let text = Value::Text("x".repeat(1000));
-        here.take(
-            here.set(1, &format!("{number}"), text, Stamp::new(1, 1))
-                .unwrap(),
-        );
+        here.take(here.set(1, &format!("{number}"), text, Stamp::new(1, 1)).unwrap());
     }
     let (mut there, mut rounds) = (Document::default(), 0);
     while there != here {
@@ -229,11 +203,7 @@ fn a_large_document_is_told_in_letters() {
             assert!(serde_ipld_dagcbor::to_vec(&delta).unwrap().len() < 128 << 10);
             there.take(delta);
         }
-        assert_eq!(
-            answer.digest.is_some(),
-            there != here,
-            "asks to be asked for more"
-        );
+        assert_eq!(answer.digest.is_some(), there != here, "asks to be asked for more");
         rounds += 1;
     }
     assert_eq!(rounds, 2);
@@ -252,30 +222,12 @@ fn what_is_past_a_limit_is_refused_and_stays_missing() {
     }
     assert_eq!(document.add(1, "a", 1.5.into()), Err(Refusal::Full));
     let again = document.add(1, "a", 5.into()).unwrap();
-    assert_eq!(
-        document.take(again).refused,
-        0,
-        "what takes another's place has room"
-    );
-    let fact = Fact {
-        key: "a".into(),
-        content: Content::Item(1.5.into()),
-    };
-    let merged = document.take(Delta {
-        facts: vec![(Dot(2, 1), fact)],
-        gone: Dots::default(),
-    });
-    assert_eq!(
-        (merged.refused, document.seen().contains(Dot(2, 1))),
-        (1, false)
-    );
-    let scattered = (1..=2 * RUNS as u64)
-        .map(|count| Dot(3, 2 * count))
-        .collect();
-    document.take(Delta {
-        facts: Vec::new(),
-        gone: scattered,
-    });
+    assert_eq!(document.take(again).refused, 0, "what takes another's place has room");
+    let fact = Fact { key: "a".into(), content: Content::Item(1.5.into()) };
+    let merged = document.take(Delta { facts: vec![(Dot(2, 1), fact)], gone: Dots::default() });
+    assert_eq!((merged.refused, document.seen().contains(Dot(2, 1))), (1, false));
+    let scattered = (1..=2 * RUNS as u64).map(|count| Dot(3, 2 * count)).collect();
+    document.take(Delta { facts: Vec::new(), gone: scattered });
     assert!(document.seen().runs() <= RUNS);
 }
 
@@ -284,11 +236,7 @@ fn an_update_is_small_on_the_wire() {
     let mut document = Document::default();
     let stamp = Stamp::new(1_790_000_000_000_000_000, 1 << 63);
     for value in 0..100 {
-        document.take(
-            document
-                .set(1 << 63, "target", value.into(), stamp)
-                .unwrap(),
-        );
+        document.take(document.set(1 << 63, "target", value.into(), stamp).unwrap());
     }
     let delta = document.set(1 << 63, "target", 21.5.into(), stamp).unwrap();
     let bytes = serde_ipld_dagcbor::to_vec(&delta).unwrap().len();

@@ -23,21 +23,9 @@ impl Chance {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Arrive {
-        to: usize,
-        from: usize,
-        session: u64,
-        frame: Arc<[u8]>,
-    },
-    Room {
-        node: usize,
-        to: usize,
-        session: u64,
-    },
-    Tick {
-        node: usize,
-        life: u64,
-    },
+    Arrive { to: usize, from: usize, session: u64, frame: Arc<[u8]> },
+    Room { node: usize, to: usize, session: u64 },
+    Tick { node: usize, life: u64 },
 }
 
 struct Node {
@@ -91,11 +79,7 @@ impl Net {
         let node = self.nodes.len();
         let epoch = self.chance.below(u64::MAX);
         let core = Core::new(node as u64, epoch);
-        self.nodes.push(Node {
-            core,
-            life: epoch,
-            delivered: BTreeMap::new(),
-        });
+        self.nodes.push(Node { core, life: epoch, delivered: BTreeMap::new() });
         let first = Duration::from_millis(self.chance.below(1000));
         self.at(first, Event::Tick { node, life: epoch });
         node
@@ -117,12 +101,8 @@ impl Net {
             return;
         }
         self.count += 1;
-        let edge = Edge {
-            session: self.count,
-            last: [self.now; 2],
-            queued: [0; 2],
-            blocked: [false; 2],
-        };
+        let edge =
+            Edge { session: self.count, last: [self.now; 2], queued: [0; 2], blocked: [false; 2] };
         self.edges.insert(key, edge);
         self.input(a, Input::Up(b as u32, [b as u8; 32]));
         self.input(b, Input::Up(a as u32, [a as u8; 32]));
@@ -192,12 +172,7 @@ impl Net {
                 self.input(node, Input::Tick);
             }
             Event::Tick { .. } => {}
-            Event::Arrive {
-                to,
-                from,
-                session,
-                frame,
-            } => {
+            Event::Arrive { to, from, session, frame } => {
                 let Some(edge) = self.edges.get_mut(&(to.min(from), to.max(from))) else {
                     return;
                 };
@@ -207,14 +182,7 @@ impl Net {
                 let side = usize::from(from > to);
                 edge.queued[side] -= frame.len();
                 if std::mem::take(&mut edge.blocked[side]) {
-                    self.at(
-                        Duration::ZERO,
-                        Event::Room {
-                            node: from,
-                            to,
-                            session,
-                        },
-                    );
+                    self.at(Duration::ZERO, Event::Room { node: from, to, session });
                 }
                 if self.chance.below(1000) >= self.loss {
                     self.input(to, Input::Data(from as u32, frame.to_vec()));
@@ -246,10 +214,7 @@ impl Net {
     fn transmit(&mut self, from: usize, link: u32, what: What, frame: Arc<[u8]>) {
         let to = link as usize;
         let delay = Duration::from_micros(5_000 + self.chance.below(45_000));
-        let edge = self
-            .edges
-            .get_mut(&(from.min(to), from.max(to)))
-            .expect("a link that is up");
+        let edge = self.edges.get_mut(&(from.min(to), from.max(to))).expect("a link that is up");
         let side = usize::from(from > to);
         if edge.queued[side] + frame.len() > self.queue {
             edge.blocked[side] = true;
@@ -259,30 +224,18 @@ impl Net {
         edge.queued[side] += frame.len();
         edge.last[side] = edge.last[side].max(self.now + delay);
         let (at, session) = (edge.last[side] - self.now, edge.session);
-        self.at(
-            at,
-            Event::Arrive {
-                to,
-                from,
-                session,
-                frame,
-            },
-        );
+        self.at(at, Event::Arrive { to, from, session, frame });
     }
 
     fn at(&mut self, after: Duration, event: Event) {
         self.count += 1;
-        self.events
-            .push(Reverse((self.now + after, self.count, event)));
+        self.events.push(Reverse((self.now + after, self.count, event)));
     }
 }
 
 /// The seed of this run: `SEED=`, else always the same.
 pub fn seed() -> u64 {
-    let seed = std::env::var("SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0xed6e);
+    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0xed6e);
     println!("SEED={seed}");
     seed
 }
