@@ -6,13 +6,18 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use wit_component::ComponentEncoder;
 
+use crate::address::hex;
 use crate::store::blobs::cid_of;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of it.
 const STACK_BYTES: usize = 64 << 10;
+/// Workspaces whose builds are kept: what is built for one can't be used for another, since their
+/// folders are in their flags.
+const WORKSPACES: usize = 4;
 /// Memory that a guest starts with, in bytes: the SDK's allocator fills it before it asks for more.
 const MEMORY_BYTES: usize = 256 << 10;
 
@@ -53,7 +58,9 @@ fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
         OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
     let lock: File = lock.with_context(|| format!("can't use {}", folder.display()))?;
     lock.lock().context("can't wait for another build")?;
-    let module = compile(&source, &manifest, &folder, &rustc)?;
+    let flags = flags(&source, &manifest)?;
+    let target = target(&folder, &flags)?;
+    let module = compile(&source, &manifest, &target, &flags, &rustc)?;
     let bytes =
         std::fs::read(&module).with_context(|| format!("can't read {}", module.display()))?;
     let component = encode(&bytes)?;
@@ -79,11 +86,34 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(component)
 }
 
+/// The folder for builds with these flags; the oldest others make room for it.
+fn target(folder: &Path, flags: &[String]) -> anyhow::Result<PathBuf> {
+    let targets = folder.join("targets");
+    let name: String = hex(&Sha256::digest(flags.join("\x1f"))).chars().take(16).collect();
+    let own = targets.join(name);
+    let used = own.join("used");
+    let made = std::fs::create_dir_all(&own).and_then(|()| std::fs::write(&used, ""));
+    made.with_context(|| format!("can't use {}", own.display()))?;
+    let others = std::fs::read_dir(&targets).into_iter().flatten().flatten();
+    let mut others: Vec<_> = others
+        .map(|entry| entry.path())
+        .map(|path| (path.join("used").metadata().and_then(|used| used.modified()).ok(), path))
+        .filter(|(_, path)| *path != own)
+        .collect();
+    others.sort();
+    for (_, old) in others.iter().rev().skip(WORKSPACES - 1) {
+        // What can't be removed costs room and harms nobody.
+        let _ = std::fs::remove_dir_all(old);
+    }
+    Ok(own)
+}
+
 /// Runs cargo; gives the file of the actor's module.
 fn compile(
     source: &Path,
     manifest: &Path,
     folder: &Path,
+    flags: &[String],
     rustc: &Rustc,
 ) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -96,7 +126,7 @@ fn compile(
         "--message-format=json-render-diagnostics",
     ]);
     cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(source, manifest)?.join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     let profile = [
         ("OPT_LEVEL", "3"),
         ("LTO", "fat"),
@@ -172,11 +202,10 @@ fn flags(source: &Path, manifest: &Path) -> anyhow::Result<Vec<String>> {
         .current_dir(source)
         .output()
         .context("can't run cargo: install it with rustup")?;
-    let root = String::from_utf8_lossy(&workspace.stdout).trim().to_string();
-    if let Some(root) = Path::new(&root).parent() {
-        flags.push(format!("--remap-path-prefix={}=/src", root.display()));
-    }
-    flags.push(format!("--remap-path-prefix={}=/src", source.display()));
+    let found = String::from_utf8_lossy(&workspace.stdout).trim().to_string();
+    // The same for all crates of a workspace: other flags would compile all they depend on again.
+    let root = Path::new(&found).parent().unwrap_or(source);
+    flags.push(format!("--remap-path-prefix={}=/src", root.display()));
     Ok(flags)
 }
 
@@ -230,4 +259,32 @@ fn cache() -> anyhow::Result<PathBuf> {
         .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("edge-host")))
         .or_else(|| Some(folder("HOME")?.join(".cache/edge-host")))
         .context("no cache folder: set HOME or EDGE_HOST_CACHE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actors_of_one_workspace_are_built_with_the_same_flags() {
+        let flags = |path: &str| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(path).canonicalize().unwrap();
+            flags(&source, &source.join("Cargo.toml")).unwrap()
+        };
+        assert_eq!(flags("../actors/sensor"), flags("../examples/thermostat"));
+    }
+
+    #[test]
+    fn the_builds_of_old_workspaces_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let build = |name: usize| target(folder.path(), &[name.to_string()]).unwrap();
+        let first = build(0);
+        for name in 1..9 {
+            build(name);
+            assert_eq!(build(0), first, "it was just used");
+        }
+        let kept = std::fs::read_dir(folder.path().join("targets")).unwrap().count();
+        assert_eq!(kept, WORKSPACES);
+        assert!(first.join("used").exists());
+    }
 }
