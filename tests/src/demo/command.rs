@@ -159,7 +159,8 @@ impl<'a> Progress<'a> {
     }
 
     fn heard(&mut self, line: &str) {
-        self.doing = line.trim().chars().take(60).collect();
+        let doing: String = line.trim().chars().take(60).collect();
+        self.doing = format!(", {doing}");
     }
 
     fn show(&mut self) {
@@ -171,12 +172,12 @@ impl<'a> Progress<'a> {
         self.said = Instant::now();
         let (seconds, doing) = (self.began.elapsed().as_secs(), &self.doing);
         if self.terminal {
-            print!("\r\x1b[K  {about}: {seconds} s  {doing}");
+            print!("\r\x1b[K  {about}: {seconds} s{doing}");
             // A terminal that is gone has nobody to tell.
             let _ = std::io::stdout().flush();
             self.drawn = true;
         } else {
-            println!("  {about}: {seconds} s  {doing}");
+            println!("  {about}: {seconds} s{doing}");
         }
     }
 

@@ -23,7 +23,9 @@ pub(super) fn cut(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result<
     for node in [ATTIC, SHED] {
         stage.until("the others miss it", || Ok((deploy::up(stage, node)? == 1).then_some(())))?;
     }
-    let figure = format!("all sides knew {} after the last packet", seconds(began.elapsed()));
+    let took = seconds(began.elapsed());
+    stage.say(format!("All three nodes noticed within {took}."));
+    let figure = format!("all three nodes noticed within {took}");
     stage.tell(CELLAR, &["ls", "peers"])?;
     findings.observe("a node is really cut off", figure);
 
@@ -72,6 +74,7 @@ pub(super) fn heal(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result
     let document = seconds(began.elapsed());
     stage.until("all heat to the same target", || heat::all_at(stage, DIALLED as f64))?;
     let heaters = seconds(began.elapsed());
+    stage.say(format!("The documents agree after {document}, the dials after {heaters}."));
     document::show(stage, &ALL)?;
     heat::show(stage)?;
     let figure = format!("document in {document}, dial in {heaters}");

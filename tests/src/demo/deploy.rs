@@ -30,7 +30,7 @@ const SOURCES: [(&str, &str, &str); 5] = [
     ("actors/crdt", "crdt", "keeps a document the same everywhere"),
     ("actors/sensor", "sensor", "samples, smooths, publishes"),
     ("examples/thermostat", "thermostat", "drives a heater by a room and a dial"),
-    ("examples/hot-swap", "hot-swap", "the next version of the thermostat"),
+    ("examples/hot-swap", "hot-swap", "is the next version of the thermostat"),
 ];
 
 /// Builds all components.
@@ -46,7 +46,7 @@ pub(super) fn build(stage: &mut Stage, findings: &mut Findings) -> anyhow::Resul
         let this = Instant::now();
         let arguments = ["build", &path, "--output", &file];
         let said = stage.run(&arguments, Some(&format!("building {name}")))?;
-        stage.say(format!("{name} {what}; built in {}", seconds(this.elapsed())));
+        stage.say(format!("({name} {what}; built in {})", seconds(this.elapsed())));
         let cid = said.split_whitespace().next().context("build printed nothing")?;
         built.push((name, cid.to_string()));
     }

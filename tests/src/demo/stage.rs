@@ -10,7 +10,7 @@ use rustix::process::{Pid, test_kill_process_group};
 use serde_json::Value;
 
 use super::command::{self, Interrupt};
-use super::words::{quoted, seconds, shortened};
+use super::words::{aligned, quoted, seconds, shortened};
 use crate::process::Process;
 use crate::relay::Relay;
 use crate::{PATIENCE, guests};
@@ -56,7 +56,11 @@ impl Stage {
             std::fs::copy(rooms.join(file), folder.path().join(file)).context(file)?;
         }
         let repository = guests::repository().display().to_string();
-        println!("Three edge-host nodes on this machine. Type along in another terminal:\n");
+        println!("Three edge-host nodes on this machine. What follows is what a person would");
+        println!(
+            "type in a shell, and what comes back; long names are shortened with … where they come"
+        );
+        println!("back. `make demo KEEP=1` leaves the nodes up to be tried.\n");
         println!("$ REPO={repository}");
         println!("$ PATH=$PATH:{}", program.parent().unwrap_or(Path::new("/")).display());
         println!("$ cd {}", folder.path().display());
@@ -104,8 +108,11 @@ impl Stage {
     pub fn run(&self, arguments: &[&str], about: Option<&str>) -> anyhow::Result<String> {
         println!("$ {}", self.line(arguments));
         let (out, err) = self.quiet(arguments, about)?;
-        for line in out.lines().chain(err.lines().filter(|_| about.is_none())) {
-            println!("  {}", self.readable(line));
+        let said = out.lines().chain(err.lines().filter(|_| about.is_none()));
+        let said: Vec<String> = said.map(|line| self.readable(line)).collect();
+        let table = arguments.first() == Some(&"ls");
+        for line in if table { aligned(&said) } else { said } {
+            println!("  {line}");
         }
         Ok(out)
     }
@@ -261,10 +268,11 @@ impl Stage {
     /// A text with nodes by their names, and CIDs shortened.
     fn readable(&self, text: &str) -> String {
         let mut text = text.to_string();
+        text = shortened(&text);
         for (id, name) in self.ids.iter().zip(NAMES) {
             text = text.replace(id, &format!("{}… ({name})", &id[..8]));
         }
-        shortened(&text)
+        text
     }
 
     /// Runs a command; gives what it prints.

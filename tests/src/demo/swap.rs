@@ -53,9 +53,9 @@ fn row(stage: &Stage) -> anyhow::Result<Value> {
 
 fn print(stage: &Stage, row: &Value) {
     let typed = ["ls", "actors", "--json", "--data", "cellar/data"];
-    println!("$ {} | jq '.[] | select(.name == \"thermostat\")'", stage.line(&typed));
-    for key in ["component", "address", "handled", "incarnations"] {
-        let value = row[key].as_str().map_or_else(|| row[key].to_string(), str::to_string);
-        stage.say(format!("{key}: {value}"));
-    }
+    println!("$ {}", stage.line(&typed));
+    let cell = |key: &str| row[key].as_str().map_or_else(|| row[key].to_string(), str::to_string);
+    let cells = ["component", "address", "handled", "incarnations"]
+        .map(|key| format!("{key} {}", cell(key)));
+    stage.say(format!("of thermostat: {}", cells.join(", ")));
 }
