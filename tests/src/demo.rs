@@ -32,8 +32,9 @@ pub fn run(keep: bool) -> anyhow::Result<bool> {
     if let Err(why) = &played {
         stage.explain(why);
     }
+    let took = began.elapsed();
     if keep && played.is_ok() {
-        findings.print(began.elapsed());
+        findings.print(took, true);
         keep::until_interrupted(&stage);
     }
     let ended = stage.close();
@@ -43,9 +44,7 @@ pub fn run(keep: bool) -> anyhow::Result<bool> {
     if let Ok(figure) = ended {
         findings.observe("nothing is left running", figure);
     }
-    if !keep || played.is_err() {
-        findings.print(began.elapsed());
-    }
+    findings.print(took, false);
     Ok(findings.complete())
 }
 

@@ -37,12 +37,13 @@ impl Findings {
         CLAIMS.iter().all(|claim| self.observed.contains_key(claim))
     }
 
-    /// The table.
-    pub fn print(&self, took: Duration) {
+    /// The table. `later`: what is missing is not over yet.
+    pub fn print(&self, took: Duration, later: bool) {
         println!("\n{:<38} {:<9} MEASURED", "SHOWN", "OBSERVED");
         for claim in CLAIMS {
             let (observed, figure) = match self.observed.get(claim) {
                 Some(figure) => ("yes", figure.as_str()),
+                None if later => ("later", "at the end"),
                 None => ("no", "-"),
             };
             println!("{claim:<38} {observed:<9} {figure}");
