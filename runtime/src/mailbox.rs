@@ -5,6 +5,7 @@
 //! what armed or opened them. The mailbox also knows whether its actor is scheduled, so that no
 //! wake-up is lost and no actor is in the run queue twice.
 
+mod message;
 mod run_queue;
 mod timers;
 
@@ -13,137 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::address::{ActorId, Address, NodeId, TopicId};
+use crate::address::ActorId;
 use crate::reason::Reason;
 
+pub use message::{Edge, Letter, LinkEvent, Message};
 pub use run_queue::RunQueue;
 pub use timers::Timer;
 use timers::Timers;
 
 /// Events of links that may wait in a protocol's mailbox, for each letter that may.
 const LINK_EVENTS_PER_LETTER: usize = 16;
-
-/// An addressed message in flight.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Letter {
-    /// Opaque to the host.
-    #[serde(with = "serde_bytes")]
-    pub body: Vec<u8>,
-    /// Addresses that it carries.
-    pub carried: Vec<Address>,
-    /// Where an answer goes.
-    pub reply: Option<Address>,
-}
-
-/// All that can reach an actor: one of these is one turn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Message {
-    /// From another actor, or published on a topic.
-    Letter(Letter),
-    /// What came of a question.
-    Answer {
-        /// The token given with the question.
-        token: u64,
-        /// The answer, or why there is none.
-        outcome: Result<Letter, Reason>,
-    },
-    /// A letter that failed.
-    Undelivered {
-        /// The token given with the letter.
-        token: u64,
-        /// Why.
-        reason: Reason,
-    },
-    /// A timer fired.
-    Timer {
-        /// The key it was armed under.
-        key: u64,
-        /// The body it was armed with.
-        #[serde(with = "serde_bytes")]
-        body: Vec<u8>,
-    },
-    /// A monitored or spawned actor is gone for good.
-    Down {
-        /// The token given with `monitor` or `spawn`.
-        token: u64,
-        /// Why.
-        reason: Reason,
-    },
-    /// A change on an input pin.
-    Edge(Edge),
-    /// A pin's lease ran out.
-    Expired {
-        /// The device's number for the pin.
-        pin: u64,
-    },
-    /// For protocols.
-    Link(LinkEvent),
-}
-
-/// A change on an input pin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Edge {
-    /// The device's number for the pin.
-    pub pin: u64,
-    /// The new level.
-    pub level: bool,
-    /// Nanoseconds since the node started.
-    pub at: u64,
-    /// Counts edges since the pin was opened, lost ones included.
-    pub sequence: u64,
-    /// Edges lost just before this one.
-    pub dropped: u64,
-}
-
-/// What a protocol hears of its links.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum LinkEvent {
-    /// A node can be reached.
-    Reachable(NodeId),
-    /// A link is up.
-    Up {
-        /// Its number on this node.
-        link: u32,
-        /// The node at the other end.
-        node: NodeId,
-    },
-    /// A link is down.
-    Down {
-        /// Its number on this node.
-        link: u32,
-        /// The node that was at the other end.
-        node: NodeId,
-        /// Why.
-        reason: Reason,
-    },
-    /// Bytes from the other end.
-    Data {
-        /// The link's number on this node.
-        link: u32,
-        /// What came.
-        #[serde(with = "serde_bytes")]
-        body: Vec<u8>,
-    },
-    /// A new smoothed round-trip time.
-    Rtt {
-        /// The link's number on this node.
-        link: u32,
-        /// Nanoseconds.
-        rtt: u64,
-    },
-    /// A link that was full has room again.
-    Writable(u32),
-    /// An actor on this node published on a topic.
-    Published {
-        /// The topic.
-        topic: TopicId,
-        /// The body.
-        #[serde(with = "serde_bytes")]
-        body: Vec<u8>,
-    },
-}
 
 /// The mailbox of one actor.
 #[derive(Debug)]

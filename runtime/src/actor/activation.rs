@@ -130,7 +130,7 @@ impl Scheduler {
     ) {
         body.instance = None;
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         if messages.len() > 1 {
             // Which of them it was shows when each is given alone; that is no failure yet.
             body.single = messages.len();
@@ -362,7 +362,7 @@ impl Scheduler {
                 self.router.unanswered(&reply, reason);
             }
         }
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         self.forget(actor);
         self.router.remove(actor.id, reason);
         if let Some(parent) = &actor.spec.parent {

@@ -65,7 +65,7 @@ impl Scheduler {
         for pin in actor.pins() {
             self.make_safe(actor, pin);
         }
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         actor.journal.write(format!("not committed, to be tried again: {why}"));
         actor.note(|status| {
             status.last_failure = Some(why.into());
