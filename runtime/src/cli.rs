@@ -229,7 +229,8 @@ impl Target {
         let folder = self.data_folder()?;
         let whereabouts = crate::node::whereabouts(&folder).ok_or_else(|| {
             anyhow::anyhow!(
-                "no node runs on {}: start one with `edge-host run`, or name its folder with --data",
+                "no node runs on {}: start one with `edge-host run`, or name its folder with \
+                --data",
                 folder.display()
             )
         })?;

@@ -53,7 +53,8 @@ pub struct Limits {
     pub restart_ms: u64,
     /// Longest wait before any restart, in milliseconds.
     pub restart_longest_ms: u64,
-    /// Incarnations of one component that may fail within `quarantine_ms` on this node before its CID is quarantined.
+    /// Incarnations of one component that may fail within `quarantine_ms` on this node before its
+    /// CID is quarantined.
     pub quarantine_crashes: usize,
     /// The window for `quarantine_crashes`, in milliseconds.
     pub quarantine_ms: u64,

@@ -210,8 +210,8 @@ impl Mailbox {
         self.state().timers.with(more) <= most
     }
 
-    /// A timer is due: if it still is that arming, its tick is put in, unless one waits already. Gives
-    /// the time to its next tick, if there is one.
+    /// A timer is due: if it still is that arming, its tick is put in, unless one waits already.
+    /// Gives the time to its next tick, if there is one.
     pub fn tick(&self, key: u64, generation: u64) -> Option<Duration> {
         let mut state = self.state();
         let (message, next) = state.timers.tick(key, generation)?;

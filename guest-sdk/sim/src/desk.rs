@@ -1,5 +1,5 @@
-//! What one actor reads and asks for during a turn: its grants, its table, its durable values, and the
-//! effects so far.
+//! What one actor reads and asks for during a turn: its grants, its table, its durable values, and
+//! the effects so far.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,8 +34,8 @@ mod limits {
     pub const TRANSFER_BYTES: usize = 8 << 10;
 }
 
-/// One actor's desk. A turn is `begin`, any number of reads and [`apply`](Desk::apply), and `commit`
-/// or `undo`.
+/// One actor's desk. A turn is `begin`, any number of reads and [`apply`](Desk::apply), and
+/// `commit` or `undo`.
 #[derive(Default)]
 pub struct Desk {
     /// The actor itself.

@@ -17,7 +17,8 @@ use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance};
 
-/// The kind of the store's records for letters set aside; their name is the actor's id and a number.
+/// The kind of the store's records for letters set aside; their name is the actor's id and a
+/// number.
 pub(crate) const SET_ASIDE: &str = "set-aside";
 
 impl Scheduler {
@@ -150,7 +151,8 @@ impl Scheduler {
         match supervisor::decide(restart, history, Exit::Failed, now, jitter, &self.limits) {
             _ if self.quarantined(&body.code.cid) => {
                 let why = format!(
-                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, then start it again",
+                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
+                    then start it again",
                     body.code.cid,
                     self.limits.quarantine_crashes,
                     self.limits.quarantine_ms / 1000

@@ -11,7 +11,8 @@ use wit_component::ComponentEncoder;
 use crate::store::blobs::cid_of;
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of it.
+/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of
+/// it.
 const STACK_BYTES: usize = 64 << 10;
 /// Memory that a guest starts with, in bytes: the SDK's allocator fills it before it asks for more.
 const MEMORY_BYTES: usize = 256 << 10;
@@ -129,8 +130,13 @@ fn compile(
     if !output.status.success() {
         bail!("{} doesn't compile: see above", source.display());
     }
+    module_of(&output.stdout, source, manifest)
+}
+
+/// The one program's file among what cargo says that it made.
+fn module_of(said: &[u8], source: &Path, manifest: &Path) -> anyhow::Result<PathBuf> {
     let own = manifest.to_string_lossy();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(said);
     let modules: Vec<PathBuf> = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -200,7 +206,10 @@ impl Rustc {
         }
         let made = cache()?.join("toolchain/bin/rustc");
         Self::at(None, source).or_else(|| Self::at(Some(made), source)).with_context(|| {
-            format!("no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or `make toolchain` in edge-host's repository")
+            format!(
+                "no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or \
+                `make toolchain` in edge-host's repository"
+            )
         })
     }
 

@@ -41,7 +41,8 @@ pub enum DeployError {
     },
     /// It is too large for a component.
     #[error(
-        "{cid} has {bytes} bytes, over the limit of {limit} for a component: raise component-bytes under [limits]"
+        "{cid} has {bytes} bytes, over the limit of {limit} for a component: raise \
+        component-bytes under [limits]"
     )]
     TooLarge {
         /// Its name.
@@ -61,7 +62,8 @@ pub enum DeployError {
     },
     /// It crashed too often here.
     #[error(
-        "component {0} is in quarantine on this node, it crashed too often: mend it, or wait a minute"
+        "component {0} is in quarantine on this node, it crashed too often: mend it, or wait a \
+        minute"
     )]
     Quarantined(Cid),
     /// A device can't be had.
@@ -77,7 +79,8 @@ pub enum DeployError {
     },
     /// As many actors live here as the memory plan allows.
     #[error(
-        "{0} actors live on this node, as many as its memory plan allows: stop some, or raise `actors` under [limits]"
+        "{0} actors live on this node, as many as its memory plan allows: stop some, or raise \
+        `actors` under [limits]"
     )]
     NodeFull(usize),
     /// The state store failed.

@@ -1,6 +1,7 @@
 //! The node's one embedded store: actors' durable values, and the node's own records.
 //!
-//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of it.
+//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of
+//! it.
 
 use std::path::Path;
 
