@@ -8,6 +8,7 @@
 //! It is simpler than the host where nothing but speed or fullness would show: mailboxes are unbounded
 //! while an actor is down, turns have no time budget, pins have no lease (`expire` says when one ends).
 
+mod deeds;
 mod desk;
 mod event;
 mod links;
@@ -15,8 +16,11 @@ mod machine;
 mod message;
 mod network;
 mod outages;
+mod outside;
 mod simulation;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod turns;
 
