@@ -9,7 +9,9 @@ use sim::{ActorKey, Desk, Thing, World};
 
 use crate::host::{Event, Now};
 use crate::turn::Instance;
-use crate::{Actor, Address, BusError, Edge, Error, LinkEvent, Pin, Reason, Result, codec, native};
+use crate::{
+    Actor, Address, BusError, Context, Edge, Error, LinkEvent, Pin, Reason, Result, codec, native,
+};
 
 mod seen;
 
@@ -230,6 +232,16 @@ impl Bench {
     /// A pin's level; false where nothing has driven it.
     pub fn pin(&self, name: &str) -> bool {
         self.desk.pins.get(name).copied().unwrap_or(false)
+    }
+
+    /// A turn that is any function of the actor and its context.
+    pub fn by_hand<A: Actor>(
+        &mut self,
+        actor: &mut Benched<A>,
+        turn: impl FnOnce(&mut A, &mut Context<A>) -> Result,
+    ) -> Result {
+        self.desk.begin();
+        self.run(|desk, now| actor.0.by_hand(desk, now, turn))
     }
 
     fn held_pin(&self, name: &str) -> Result<Pin> {
