@@ -20,8 +20,8 @@ pub use seen::{Receiver, Sent};
 
 /// An actor's surroundings in a unit test.
 ///
-/// It grants pins, sensors and the like under any name, unless it is [`strict`](Bench::strict). What the actor asked for is seen as it would leave: after turns that
-/// ended well.
+/// It grants pins, sensors and the like under any name, unless it is [`strict`](Bench::strict).
+/// What the actor asked for is seen as it would leave: after turns that ended well.
 ///
 /// ```
 /// # use guest_sdk::*;
@@ -122,8 +122,8 @@ impl Bench {
         }
     }
 
-    /// A device on a bus, granted under its name: from what is written, and how many bytes are to be
-    /// read, to what is read.
+    /// A device on a bus, granted under its name: from what is written, and how many bytes are to
+    /// be read, to what is read.
     pub fn device(
         &mut self,
         name: &str,

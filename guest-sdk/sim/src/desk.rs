@@ -1,5 +1,5 @@
-//! What one actor reads and asks for during a turn: its grants, its table, its durable values, and the
-//! effects so far.
+//! What one actor reads and asks for during a turn: its grants, its table, its durable values, and
+//! the effects so far.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,8 +24,8 @@ pub enum World {
 /// A device on a bus: from what is written, and how many bytes to read, to what is read.
 pub type Device = Box<dyn FnMut(&[u8], usize) -> Result<Vec<u8>, BusError>>;
 
-/// One actor's desk. A turn is `begin`, any number of reads and [`apply`](Desk::apply), and `commit`
-/// or `undo`.
+/// One actor's desk. A turn is `begin`, any number of reads and [`apply`](Desk::apply), and
+/// `commit` or `undo`.
 #[derive(Default)]
 pub struct Desk {
     /// The actor itself.

@@ -111,7 +111,8 @@ impl Simulation {
         self.schedule(at, Event::Arrive { parcel, life: None });
     }
 
-    /// Keeps a parcel until the outage that it met ends, or sends it back if that has gone on too long.
+    /// Keeps a parcel until the outage that it met ends, or sends it back if that has gone on too
+    /// long.
     pub(crate) fn hold(&mut self, parcel: Parcel) {
         let pair = pair(parcel.from.node, parcel.to.node);
         // A node that has not booted yet is an outage too.

@@ -13,7 +13,8 @@ impl Simulation {
         self.nodes[node].peers = Some(peers.to_vec());
     }
 
-    /// A node's wall clock, as the time since 1970 at virtual time 0. `None`: it doesn't know the time.
+    /// A node's wall clock, as the time since 1970 at virtual time 0. `None`: it doesn't know the
+    /// time.
     pub fn wall(&mut self, node: usize, wall: Option<Duration>) {
         self.nodes[node].wall = wall.map(nanoseconds);
     }

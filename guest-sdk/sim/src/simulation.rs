@@ -37,8 +37,8 @@ pub struct Failure {
 
 /// A whole cluster on one seed.
 ///
-/// Add nodes and their actors, then [`run_for`](Simulation::run_for) and look. Nodes boot within the
-/// first second, never in the same instant, as real ones do.
+/// Add nodes and their actors, then [`run_for`](Simulation::run_for) and look. Nodes boot within
+/// the first second, never in the same instant, as real ones do.
 pub struct Simulation {
     pub(crate) now: u64,
     pub(crate) chance: Chance,
@@ -158,7 +158,8 @@ impl Simulation {
         key
     }
 
-    /// The key of a node's named actor, which may be placed later: so actors can be granted each other.
+    /// The key of a node's named actor, which may be placed later: so actors can be granted each
+    /// other.
     pub fn key(&mut self, node: usize, name: &str) -> ActorKey {
         let next = ActorKey { node, number: self.next_number };
         let key = *self.nodes[node].actors.entry(name.to_owned()).or_insert(next);

@@ -202,7 +202,10 @@ fn a_long_cut_gives_each_letter_its_reason() {
     sim.cut(0, 1);
     sim.run_for(SECOND * 15);
     let reasons = |reason| {
-        let undelivered = |(_, message): &&(usize, Message)| matches!(message, Message::Undelivered(notice) if notice.reason == reason);
+        let undelivered = |(_, message): &&(usize, Message)| match message {
+            Message::Undelivered(notice) => notice.reason == reason,
+            _ => false,
+        };
         seen.borrow().iter().filter(undelivered).count()
     };
     // Those sent before the connection was taken for broken may have arrived; later ones did not.
