@@ -53,7 +53,8 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
 
     /// A change on an input pin.
     fn edge(&mut self, edge: Edge, cx: &mut Context<Self>) -> Result {
-        cx.log(format!("nothing is done about {edge:?}"));
+        // Not with `{:?}`: its code would be in every component.
+        cx.log(format!("nothing is done about an edge on pin {}", edge.pin.0));
         Ok(())
     }
 
@@ -65,7 +66,8 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
 
     /// For protocols: something about a link, or a publication on this node.
     fn link(&mut self, event: LinkEvent, cx: &mut Context<Self>) -> Result {
-        cx.log(format!("nothing is done about {event:?}"));
+        let _ = event;
+        cx.log("nothing is done about a link's event");
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 //! unbounded while an actor is down, turns have no time budget, pins have no lease (`expire` says
 //! when one ends).
 
+mod deeds;
 mod desk;
 mod event;
 mod links;
@@ -16,8 +17,11 @@ mod machine;
 mod message;
 mod network;
 mod outages;
+mod outside;
 mod simulation;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod turns;
 

@@ -217,6 +217,9 @@ impl Simulation {
     }
 
     fn schedule_reachable(&mut self, pair: Pair) {
+        if !self.knows(pair.0, pair.1) && !self.knows(pair.1, pair.0) {
+            return;
+        }
         let soon = self.chance.below(nanoseconds(Duration::from_millis(50)));
         self.schedule(self.now + soon, Event::Reachable { pair });
     }
