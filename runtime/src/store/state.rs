@@ -23,6 +23,9 @@ pub struct State {
     records: Keyspace,
 }
 
+/// One of the node's records: its name within its kind, and its value.
+pub type Record = (Vec<u8>, Vec<u8>);
+
 /// Writes that belong together.
 #[derive(Debug, Default)]
 pub struct Commit {
@@ -139,7 +142,7 @@ impl State {
     }
 
     /// All records of a kind: name and value, in name order.
-    pub fn records(&self, kind: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub fn records(&self, kind: &str) -> Result<Vec<Record>, StateError> {
         let prefix = record_key(kind, b"");
         let mut records = Vec::new();
         for entry in self.records.prefix(&prefix) {
