@@ -25,6 +25,8 @@ pub struct Limits {
     pub batch: usize,
     /// Armed timers of one actor.
     pub timers: usize,
+    /// Actors that one actor may watch at once.
+    pub monitors: usize,
     /// Linear memory of one actor, in bytes.
     pub memory_bytes: usize,
     /// Longest time of one activation, in milliseconds, before it is aborted as `over-budget`.
@@ -113,6 +115,7 @@ impl Default for Limits {
             effects: 4096,
             batch: 32,
             timers: 64,
+            monitors: 1024,
             memory_bytes: 16 << 20,
             turn_ms: 1000,
             storage_bytes: 4 << 20,

@@ -19,8 +19,8 @@ use crate::reason::Reason;
 
 pub use message::{Edge, Letter, LinkEvent, Message};
 pub use run_queue::RunQueue;
-pub use timers::Timer;
 use timers::Timers;
+pub use timers::{Alarm, Timer};
 
 /// Events of links that may wait in a protocol's mailbox, for each letter that may.
 const LINK_EVENTS_PER_LETTER: usize = 16;
@@ -42,6 +42,7 @@ struct State {
     edges: usize,
     lost_edges: Vec<(u64, u64)>,
     reserved: usize,
+    watching: usize,
     timers: Timers,
     scheduled: bool,
     closed: Option<Reason>,
@@ -195,14 +196,43 @@ impl Mailbox {
     }
 
     /// Arms a timer, in place of one with the same key. Gives the number of this arming, for
-    /// [`Mailbox::tick`] after `timer.after`.
-    pub fn arm(&self, key: u64, timer: Timer) -> u64 {
+    /// [`Mailbox::tick`] after `timer.after`, and the alarm that is void now.
+    pub fn arm(&self, key: u64, timer: Timer) -> (u64, Option<Alarm>) {
         self.state().timers.arm(key, timer)
     }
 
-    /// Disarms a timer.
-    pub fn disarm(&self, key: u64) {
-        self.state().timers.disarm(key);
+    /// Remembers the clock's alarm for an arming; false if that is void already.
+    pub fn set_alarm(&self, key: u64, generation: u64, alarm: Alarm) -> bool {
+        self.state().timers.set_alarm(key, generation, alarm)
+    }
+
+    /// Disarms a timer. Gives the alarm that is void now.
+    pub fn disarm(&self, key: u64) -> Option<Alarm> {
+        self.state().timers.disarm(key)
+    }
+
+    /// The alarms of all its timers.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.state().timers.alarms()
+    }
+
+    /// Places reserved for notices and answers.
+    pub fn reserved(&self) -> usize {
+        self.state().reserved
+    }
+
+    /// Counts one more actor that its owner watches; false at the limit.
+    pub fn watch(&self, most: usize) -> bool {
+        let mut state = self.state();
+        let room = state.watching < most;
+        state.watching += usize::from(room);
+        room
+    }
+
+    /// Counts watched actors out again: their `down` came, or the watch never began.
+    pub fn unwatch(&self, count: usize) {
+        let mut state = self.state();
+        state.watching = state.watching.saturating_sub(count);
     }
 
     /// The keys of the armed timers, `more` included, are at most `most`.

@@ -351,6 +351,7 @@ impl Scheduler {
         body.phase = Phase::Gone;
         body.instance = None;
         self.release_devices(&actor.spec);
+        actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
         let waiting = actor.mailbox.close(reason);
         actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
         actor.note(|status| {
@@ -375,6 +376,8 @@ impl Scheduler {
     pub(super) fn undo(&self, actor: &Actor, effects: &Effects) {
         let reserved = effects.letters.iter().filter(|letter| letter.reserved()).count();
         actor.mailbox.unreserve(reserved);
+        let watched = effects.family.iter().filter(|change| change.watches()).count();
+        actor.mailbox.unwatch(watched);
     }
 }
 

@@ -135,6 +135,9 @@ impl Turn {
     /// Undoes what left traces outside the instance.
     pub(super) fn undo(&mut self) {
         self.mailbox.unreserve(std::mem::take(&mut self.reserved));
+        let watched = self.effects.family.iter().filter(|change| change.watches()).count();
+        self.mailbox.unwatch(watched);
+        self.queued.clear();
         self.effects = Effects::default();
     }
 

@@ -133,6 +133,9 @@ impl effects::Host for Turn {
     fn monitor(&mut self, actor: Handle, token: u64) -> Result<(), Refusal> {
         self.count()?;
         let whom = self.address(actor)?;
+        if !self.mailbox.watch(self.budget.node.monitors) {
+            return Err(Refusal::OverLimit);
+        }
         self.effects.family.push(Family::Monitor { whom, token });
         Ok(())
     }
