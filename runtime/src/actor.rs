@@ -2,7 +2,7 @@
 //!
 //! A worker takes an actor off the run queue and runs one activation: up to a batch of messages,
 //! one turn each, then one commit. No actor runs on two threads at once: it is in the run queue or
-//! in an activation, never both, and its [`Body`] is locked besides.
+//! in an activation, never both, and its body is locked besides.
 
 mod activation;
 mod commit;
