@@ -1,1 +1,6 @@
 //! All integration tests, in one binary.
+
+mod contract;
+mod fixture;
+mod letters;
+mod turns;
