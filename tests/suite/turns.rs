@@ -85,7 +85,7 @@ fn leaves_nothing_behind(end: &Value, reason: &str) {
 
 #[test]
 fn a_turn_that_gives_an_error_has_done_nothing() {
-    leaves_nothing_behind(&json!({"Fail": "told to"}), "trapped: told to");
+    leaves_nothing_behind(&json!({"Fail": "told to"}), "trapped");
 }
 
 #[test]

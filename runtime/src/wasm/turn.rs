@@ -66,6 +66,8 @@ pub struct Turn {
     pub(super) effects: Effects,
     pub(super) stored: u64,
     pub(super) reserved: usize,
+    /// Reply addresses that this activation has used up or let go.
+    used: Vec<Address>,
     /// Bytes transmitted in this activation, by link and class.
     queued: BTreeMap<(u32, u8), usize>,
     pub(super) budget: Budget,
@@ -101,6 +103,7 @@ impl Turn {
             effects: Effects::default(),
             stored,
             reserved: 0,
+            used: Vec::new(),
             queued: BTreeMap::new(),
             budget,
             mailbox,
@@ -124,6 +127,7 @@ impl Turn {
         let mut effects = std::mem::take(&mut self.effects);
         effects.dead = self.table.end_turn();
         effects.stored = self.stored;
+        self.used.clear();
         self.reserved = 0;
         self.queued.clear();
         effects
@@ -133,6 +137,15 @@ impl Turn {
     pub(super) fn undo(&mut self) {
         self.mailbox.unreserve(std::mem::take(&mut self.reserved));
         self.effects = Effects::default();
+    }
+
+    /// Where answers were to go, as of before this activation: nobody else can give them.
+    pub fn questions(&self) -> impl Iterator<Item = &Address> {
+        let held = self.table.held().filter_map(|held| match held {
+            Held::Reply(address) => Some(address),
+            _ => None,
+        });
+        held.chain(&self.used)
     }
 
     fn count(&self) -> Result<(), Refusal> {
@@ -176,6 +189,7 @@ impl Turn {
         self.reserved += 1;
         if let Some(Held::Reply(_)) = self.table.find(handle) {
             self.table.release(handle);
+            self.used.push(address.clone());
         }
         Ok(address)
     }
@@ -337,6 +351,7 @@ impl effects::Host for Turn {
             }
             Some(Held::Reply(address_of)) => {
                 let dead = address_of.clone();
+                self.used.push(dead.clone());
                 self.effects.dead.push(dead);
                 self.table.release(address);
                 Ok(())
