@@ -129,7 +129,7 @@ impl Scheduler {
         failure: &Failure,
         messages: Vec<Message>,
     ) {
-        body.instance = None;
+        self.drop_instance(body, &messages, failure.reason);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
         self.stop_children(actor);
         if messages.len() > 1 {
@@ -165,6 +165,21 @@ impl Scheduler {
                 self.back_off(actor, body, now + wait);
             }
             Decision::Stop(why) => self.end(actor, body, failure.reason, &why.to_string()),
+        }
+    }
+
+    /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
+    /// comes; a question that is given `again` may have one yet.
+    pub(super) fn drop_instance(&self, body: &mut Body, again: &[Message], reason: Reason) {
+        let Some(instance) = body.instance.take() else { return };
+        let given_again = |reply: &Address| {
+            again.iter().any(|message| match message {
+                Message::Letter(letter) => letter.reply.as_ref() == Some(reply),
+                _ => false,
+            })
+        };
+        for reply in instance.turn().questions().filter(|reply| !given_again(reply)) {
+            self.router.unanswered(reply, reason);
         }
     }
 
@@ -349,7 +364,7 @@ impl Scheduler {
             return;
         }
         body.phase = Phase::Gone;
-        body.instance = None;
+        self.drop_instance(body, &[], reason);
         self.release_devices(&actor.spec);
         actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
         let waiting = actor.mailbox.close(reason);

@@ -58,8 +58,8 @@ impl Scheduler {
     /// them, and the reason shows.
     fn not_committed(&self, actor: &Arc<Actor>, body: &mut Body, lost: Committing, why: &str) {
         self.undo(actor, &lost.effects);
+        self.drop_instance(body, &lost.messages, Reason::NoAnswer);
         actor.mailbox.put_back(lost.messages);
-        body.instance = None;
         body.stored = None;
         for pin in actor.pins() {
             self.make_safe(actor, pin);

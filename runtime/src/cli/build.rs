@@ -179,10 +179,10 @@ fn flags(source: &Path, manifest: &Path) -> anyhow::Result<Vec<String>> {
         .output()
         .context("can't run cargo: install it with rustup")?;
     let root = String::from_utf8_lossy(&workspace.stdout).trim().to_string();
-    if let Some(root) = Path::new(&root).parent() {
-        flags.push(format!("--remap-path-prefix={}=/src", root.display()));
-    }
-    flags.push(format!("--remap-path-prefix={}=/src", source.display()));
+    // One flag for all of a workspace's actors: they share what they depend on.
+    let root = Path::new(&root).parent().filter(|root| source.starts_with(root));
+    let root = root.unwrap_or(source);
+    flags.push(format!("--remap-path-prefix={}=/src", root.display()));
     Ok(flags)
 }
 

@@ -69,6 +69,8 @@ pub struct Turn {
     pub(super) effects: Effects,
     pub(super) stored: u64,
     pub(super) reserved: usize,
+    /// Reply addresses that this activation has used up or let go.
+    used: Vec<Address>,
     /// Bytes transmitted in this activation, by link and class.
     queued: BTreeMap<(u32, u8), usize>,
     pub(super) budget: Budget,
@@ -104,6 +106,7 @@ impl Turn {
             effects: Effects::default(),
             stored,
             reserved: 0,
+            used: Vec::new(),
             queued: BTreeMap::new(),
             budget,
             mailbox,
@@ -125,8 +128,9 @@ impl Turn {
     /// The effects so far, to be committed; the turn's lent addresses end with it.
     pub(super) fn finish(&mut self) -> Effects {
         let mut effects = std::mem::take(&mut self.effects);
-        effects.dead = self.table.end_turn();
+        effects.dead.extend(self.table.end_turn());
         effects.stored = self.stored;
+        self.used.clear();
         self.reserved = 0;
         self.queued.clear();
         effects
@@ -139,6 +143,15 @@ impl Turn {
         self.mailbox.unwatch(watched);
         self.queued.clear();
         self.effects = Effects::default();
+    }
+
+    /// Where answers were to go, as of before this activation: nobody else can give them.
+    pub fn questions(&self) -> impl Iterator<Item = &Address> {
+        let held = self.table.held().filter_map(|held| match held {
+            Held::Reply(address) => Some(address),
+            _ => None,
+        });
+        held.chain(&self.used)
     }
 
     fn count(&self) -> Result<(), Refusal> {
@@ -166,6 +179,16 @@ impl Turn {
         carried.iter().map(|handle| self.address(*handle)).collect()
     }
 
+    /// A reply address that went along in a letter has moved on: whoever gets it answers.
+    fn hand_over(&mut self, carried: &[Handle]) {
+        for handle in carried {
+            if let Some(Held::Reply(address)) = self.table.find(*handle) {
+                self.used.push(address.clone());
+                self.table.release(*handle);
+            }
+        }
+    }
+
     fn address(&self, handle: Handle) -> Result<Address, Refusal> {
         match self.table.find(handle) {
             Some(Held::Actor(address) | Held::Reply(address)) => Ok(address.clone()),
@@ -182,6 +205,7 @@ impl Turn {
         self.reserved += 1;
         if let Some(Held::Reply(_)) = self.table.find(handle) {
             self.table.release(handle);
+            self.used.push(address.clone());
         }
         Ok(address)
     }

@@ -18,7 +18,7 @@ impl effects::Host for Turn {
         carried: Vec<Handle>,
         token: u64,
     ) -> Result<(), Refusal> {
-        let carried = self.letter(&body, &carried)?;
+        let addresses = self.letter(&body, &carried)?;
         if let Some(Held::Topic(topic)) = self.table.find(to) {
             if !carried.is_empty() {
                 return Err(Refusal::Denied);
@@ -28,7 +28,8 @@ impl effects::Host for Turn {
             return Ok(());
         }
         let to = self.receiver(to)?;
-        self.effects.letters.push(Outgoing::Send { to, body, carried, token });
+        self.hand_over(&carried);
+        self.effects.letters.push(Outgoing::Send { to, body, carried: addresses, token });
         Ok(())
     }
 
@@ -40,8 +41,10 @@ impl effects::Host for Turn {
         token: u64,
         deadline: u64,
     ) -> Result<(), Refusal> {
-        let carried = self.letter(&body, &carried)?;
+        let addresses = self.letter(&body, &carried)?;
         let to = self.receiver(to)?;
+        self.hand_over(&carried);
+        let carried = addresses;
         self.effects.letters.push(Outgoing::Ask { to, body, carried, token, deadline });
         Ok(())
     }
@@ -58,6 +61,7 @@ impl effects::Host for Turn {
             }
             Some(Held::Reply(address_of)) => {
                 let dead = address_of.clone();
+                self.used.push(dead.clone());
                 self.effects.dead.push(dead);
                 self.table.release(address);
                 Ok(())
