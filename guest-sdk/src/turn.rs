@@ -57,7 +57,8 @@ impl<A: Actor> Instance<A> {
     /// Takes up saved state in place of `start`.
     pub fn restore(state: &[u8]) -> Result<Self> {
         codec::take_seen();
-        let Saved { v, mut clock, actor } = codec::decode::<Saved<A>>(state)?;
+        let unfit = |error| Error::new(format_args!("the saved state doesn't fit: {error}"));
+        let Saved { v, mut clock, actor } = codec::decode::<Saved<A>>(state).map_err(unfit)?;
         if v != FORM {
             return Err(Error::new(format_args!(
                 "saved state has form {v}, and this component reads form {FORM}"
