@@ -72,13 +72,14 @@ impl<A: Actor> Instance<A> {
     /// Takes up saved state in place of `start`.
     pub fn restore(state: &[u8]) -> Result<Self> {
         codec::take_seen();
-        let Form { v } = codec::decode(state)?;
+        let unfit = |error| Error::new(format_args!("the saved state doesn't fit: {error}"));
+        let Form { v } = codec::decode(state).map_err(unfit)?;
         if v != FORM {
             return Err(Error::new(format_args!(
                 "saved state has form {v}, and this component reads form {FORM}"
             )));
         }
-        let Saved { mut clock, actor } = codec::decode::<Saved<A>>(state)?;
+        let Saved { mut clock, actor } = codec::decode::<Saved<A>>(state).map_err(unfit)?;
         clock.observe(codec::take_seen());
         Ok(Self { actor, clock })
     }

@@ -187,6 +187,11 @@ pub struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
+    /// Which blob it will be.
+    pub fn cid(&self) -> Cid {
+        self.cid
+    }
+
     /// How many bytes are here: where to go on.
     pub fn have(&self) -> u64 {
         self.have
