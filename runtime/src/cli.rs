@@ -165,7 +165,7 @@ enum When {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    match dispatch(Cli::parse().command) {
+    match build::wrap().unwrap_or_else(|| dispatch(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("edge-host: {error:#}");
