@@ -180,8 +180,8 @@ impl Node {
             _lock: lock,
         });
         node.listen_to(events, device_events);
-        node.tell_where()?;
-        let begun = node.begin(actors);
+        // Whoever finds the node finds its actors, too.
+        let begun = node.begin(actors).and_then(|()| Ok(node.tell_where()?));
         if begun.is_err() {
             node.stop();
         }
