@@ -3,9 +3,12 @@
 mod content;
 mod contract;
 mod fixture;
+mod gossip;
 mod letters;
 mod network;
 mod nodes;
+mod outside;
+mod parity;
 mod remote;
 mod tidy;
 mod turns;

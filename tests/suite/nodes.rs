@@ -29,6 +29,9 @@ macro_rules! guest {
 guest!(pair, "tests/guests/pair");
 guest!(pair2, "tests/guests/pair2");
 guest!(picky, "tests/guests/picky");
+guest!(gossip, "actors/gossip");
+guest!(crdt, "actors/crdt");
+guest!(thermostat, "examples/thermostat");
 
 fn build(folder: &str) -> Guest {
     let into = Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -57,6 +57,13 @@ pub enum Message {
     },
     /// Time for some more of a stream.
     Pace,
+    /// Publish so many numbered letters on the topic granted as `news`.
+    Publish {
+        /// The first number.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
     /// Ask something.
     Ask {
         /// What.
@@ -130,6 +137,9 @@ impl<const VERSION: u32> Actor for Pair<VERSION> {
                 cx.after(PACE, Message::Pace);
             }
             Message::Pace => self.pace(cx)?,
+            Message::Publish { first, count } => {
+                (first..first + count).for_each(|n| cx.publish("news", Message::Letter(n)));
+            }
             Message::Ask { what, token, within } => {
                 cx.ask(self.other()?, *what, token, Duration::from_millis(within));
             }
