@@ -226,6 +226,11 @@ impl Bench {
 
     /// Saves an actor and takes its state up again, as parking and swapping do.
     pub fn reload<A: Actor>(&mut self, actor: Benched<A>) -> Result<Benched<A>> {
+        self.swap(actor)
+    }
+
+    /// Puts other code in an actor's place: saved by the one, restored by the other.
+    pub fn swap<A: Actor, B: Actor>(&mut self, actor: Benched<A>) -> Result<Benched<B>> {
         Instance::restore(&actor.0.save()?).map(Benched)
     }
 

@@ -2,6 +2,7 @@
 
 mod content;
 mod contract;
+mod demo;
 mod fixture;
 mod gossip;
 mod letters;
