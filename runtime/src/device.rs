@@ -236,6 +236,11 @@ impl Devices {
         lock(&self.shared.pins).level(pin, self.shared.now())
     }
 
+    /// The holder of a pin.
+    pub fn owner(&self, pin: PinId) -> Option<ActorId> {
+        lock(&self.shared.pins).owner(pin)
+    }
+
     /// All held pins.
     pub fn pins(&self) -> Vec<PinState> {
         lock(&self.shared.pins).states(self.shared.now())

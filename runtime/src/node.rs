@@ -180,16 +180,16 @@ impl Node {
             _lock: lock,
         });
         node.listen_to(events, device_events);
-        node.tell_where()?;
-        let begun = node.begin(actors);
+        // Whoever finds the node finds its actors, too.
+        let begun = node.begin(actors).and_then(|()| Ok(node.tell_where()?));
         if begun.is_err() {
             node.stop();
         }
         begun.map(|()| node)
     }
 
-    /// Stops the node: no more letters from outside, mailboxes emptied or reported, pins safe. Gives
-    /// the messages that were still waiting, by actor.
+    /// Stops the node: no more letters from outside, mailboxes emptied or reported, pins safe.
+    /// Gives the messages that were still waiting, by actor.
     pub fn stop(&self) -> Vec<(String, usize)> {
         self.net.close();
         self.drain();

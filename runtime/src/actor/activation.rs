@@ -17,7 +17,8 @@ use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance};
 
-/// The kind of the store's records for letters set aside; their name is the actor's id and a number.
+/// The kind of the store's records for letters set aside; their name is the actor's id and a
+/// number.
 pub(crate) const SET_ASIDE: &str = "set-aside";
 
 impl Scheduler {
@@ -128,9 +129,9 @@ impl Scheduler {
         failure: &Failure,
         messages: Vec<Message>,
     ) {
-        body.instance = None;
+        self.drop_instance(body, &messages, failure.reason);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         if messages.len() > 1 {
             // Which of them it was shows when each is given alone; that is no failure yet.
             body.single = messages.len();
@@ -150,7 +151,8 @@ impl Scheduler {
         match supervisor::decide(restart, history, Exit::Failed, now, jitter, &self.limits) {
             _ if self.quarantined(&body.code.cid) => {
                 let why = format!(
-                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, then start it again",
+                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
+                    then start it again",
                     body.code.cid,
                     self.limits.quarantine_crashes,
                     self.limits.quarantine_ms / 1000
@@ -163,6 +165,21 @@ impl Scheduler {
                 self.back_off(actor, body, now + wait);
             }
             Decision::Stop(why) => self.end(actor, body, failure.reason, &why.to_string()),
+        }
+    }
+
+    /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
+    /// comes; a question that is given `again` may have one yet.
+    pub(super) fn drop_instance(&self, body: &mut Body, again: &[Message], reason: Reason) {
+        let Some(instance) = body.instance.take() else { return };
+        let given_again = |reply: &Address| {
+            again.iter().any(|message| match message {
+                Message::Letter(letter) => letter.reply.as_ref() == Some(reply),
+                _ => false,
+            })
+        };
+        for reply in instance.turn().questions().filter(|reply| !given_again(reply)) {
+            self.router.unanswered(reply, reason);
         }
     }
 
@@ -347,8 +364,9 @@ impl Scheduler {
             return;
         }
         body.phase = Phase::Gone;
-        body.instance = None;
+        self.drop_instance(body, &[], reason);
         self.release_devices(&actor.spec);
+        actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
         let waiting = actor.mailbox.close(reason);
         actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
         actor.note(|status| {
@@ -362,7 +380,7 @@ impl Scheduler {
                 self.router.unanswered(&reply, reason);
             }
         }
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         self.forget(actor);
         self.router.remove(actor.id, reason);
         if let Some(parent) = &actor.spec.parent {
@@ -373,6 +391,8 @@ impl Scheduler {
     pub(super) fn undo(&self, actor: &Actor, effects: &Effects) {
         let reserved = effects.letters.iter().filter(|letter| letter.reserved()).count();
         actor.mailbox.unreserve(reserved);
+        let watched = effects.family.iter().filter(|change| change.watches()).count();
+        actor.mailbox.unwatch(watched);
     }
 }
 

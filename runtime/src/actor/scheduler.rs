@@ -122,6 +122,11 @@ impl Scheduler {
         let address = Address::new(id, self.router.me()).to_string();
         let actor = Arc::new(Actor::new(id, spec, mailbox.clone(), address));
         lock(&self.gone).retain(|gone| gone.spec.name != actor.spec.name);
+        if actor.spec.parent.is_none() {
+            // What it could not handle in an earlier life of the node still waits for people.
+            let aside = self.aside(&actor).map_or(0, |aside| aside.len());
+            actor.note(|status| status.set_aside = aside);
+        }
         self.actors.insert(id, actor.clone());
         self.router.register(mailbox.clone());
         for topic in &actor.spec.subscriptions {

@@ -6,18 +6,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use wit_component::ComponentEncoder;
 
-use crate::address::hex;
 use crate::store::blobs::cid_of;
 
+/// Tells this program, called by cargo as a wrapper, the folders whose names are to be taken out.
+const REMAP: &str = "EDGE_HOST_REMAP";
 const TARGET: &str = "wasm32-unknown-unknown";
-/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of it.
+/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of
+/// it.
 const STACK_BYTES: usize = 64 << 10;
-/// Workspaces whose builds are kept: what is built for one can't be used for another, since their
-/// folders are in their flags.
-const WORKSPACES: usize = 4;
 /// Memory that a guest starts with, in bytes: the SDK's allocator fills it before it asks for more.
 const MEMORY_BYTES: usize = 256 << 10;
 
@@ -58,9 +56,7 @@ fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
         OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
     let lock: File = lock.with_context(|| format!("can't use {}", folder.display()))?;
     lock.lock().context("can't wait for another build")?;
-    let flags = flags(&source, &manifest)?;
-    let target = target(&folder, &flags)?;
-    let module = compile(&source, &manifest, &target, &flags, &rustc)?;
+    let module = compile(&source, &manifest, &folder, &rustc)?;
     let bytes =
         std::fs::read(&module).with_context(|| format!("can't read {}", module.display()))?;
     let component = encode(&bytes)?;
@@ -86,37 +82,14 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(component)
 }
 
-/// The folder for builds with these flags; the oldest others make room for it.
-fn target(folder: &Path, flags: &[String]) -> anyhow::Result<PathBuf> {
-    let targets = folder.join("targets");
-    let name: String = hex(&Sha256::digest(flags.join("\x1f"))).chars().take(16).collect();
-    let own = targets.join(name);
-    let used = own.join("used");
-    let made = std::fs::create_dir_all(&own).and_then(|()| std::fs::write(&used, ""));
-    made.with_context(|| format!("can't use {}", own.display()))?;
-    let others = std::fs::read_dir(&targets).into_iter().flatten().flatten();
-    let mut others: Vec<_> = others
-        .map(|entry| entry.path())
-        .map(|path| (path.join("used").metadata().and_then(|used| used.modified()).ok(), path))
-        .filter(|(_, path)| *path != own)
-        .collect();
-    others.sort();
-    for (_, old) in others.iter().rev().skip(WORKSPACES - 1) {
-        // What can't be removed costs room and harms nobody.
-        let _ = std::fs::remove_dir_all(old);
-    }
-    Ok(own)
-}
-
 /// Runs cargo; gives the file of the actor's module.
 fn compile(
     source: &Path,
     manifest: &Path,
     folder: &Path,
-    flags: &[String],
     rustc: &Rustc,
 ) -> anyhow::Result<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new(cargo());
     cargo.args([
         "build",
         "--release",
@@ -126,7 +99,9 @@ fn compile(
         "--message-format=json-render-diagnostics",
     ]);
     cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
+    cargo.env("RUSTC_WRAPPER", std::env::current_exe()?);
+    cargo.env(REMAP, folders(source, manifest)?);
     let profile = [
         ("OPT_LEVEL", "3"),
         ("LTO", "fat"),
@@ -139,13 +114,7 @@ fn compile(
         cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
     }
     // A caller's own flags and wrappers would change the component's name.
-    for key in [
-        "RUSTFLAGS",
-        "RUSTC_WRAPPER",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET",
-    ] {
+    for key in ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         cargo.env_remove(key);
     }
     if let Some(path) = &rustc.path {
@@ -159,8 +128,13 @@ fn compile(
     if !output.status.success() {
         bail!("{} doesn't compile: see above", source.display());
     }
+    module_of(&output.stdout, source, manifest)
+}
+
+/// The one program's file among what cargo says that it made.
+fn module_of(said: &[u8], source: &Path, manifest: &Path) -> anyhow::Result<PathBuf> {
     let own = manifest.to_string_lossy();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(said);
     let modules: Vec<PathBuf> = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -183,30 +157,71 @@ fn compile(
     }
 }
 
-/// Flags that make a small guest, and the same bytes in any folder.
-fn flags(source: &Path, manifest: &Path) -> anyhow::Result<Vec<String>> {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+/// Flags that make a small guest. They are the same for every folder, so that all builds of a user
+/// share what they depend on; what names the folder goes through [`wrap`].
+fn flags() -> Vec<String> {
+    let home = folder_of("CARGO_HOME").or_else(|| Some(folder_of("HOME")?.join(".cargo")));
     let mut flags = vec![
         format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
         format!("-Clink-arg=--initial-memory={MEMORY_BYTES}"),
     ];
-    // The last match wins, so the most special comes last.
-    if let Some(home) = home {
-        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
-    }
-    let workspace = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["locate-project", "--workspace", "--message-format=plain", "--manifest-path"])
+    flags.extend(home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
+    flags
+}
+
+/// The folders of the sources that are compiled from this machine, each with what it is called in the
+/// result: the workspace, and local dependencies outside it.
+fn folders(source: &Path, manifest: &Path) -> anyhow::Result<String> {
+    let output = Command::new(cargo())
+        .args(["metadata", "--format-version=1", "--filter-platform", TARGET, "--manifest-path"])
         .arg(manifest)
         .current_dir(source)
+        .stderr(Stdio::inherit())
         .output()
         .context("can't run cargo: install it with rustup")?;
-    let found = String::from_utf8_lossy(&workspace.stdout).trim().to_string();
-    // The same for all crates of a workspace: other flags would compile all they depend on again.
-    let root = Path::new(&found).parent().unwrap_or(source);
-    flags.push(format!("--remap-path-prefix={}=/src", root.display()));
-    Ok(flags)
+    if !output.status.success() {
+        bail!("{}: cargo can't make sense of it: see above", manifest.display());
+    }
+    let said: Value =
+        serde_json::from_slice(&output.stdout).context("can't read cargo's answer")?;
+    let root = said["workspace_root"].as_str().unwrap_or_default();
+    let mut folders = format!("{root}=/src");
+    for package in said["packages"].as_array().into_iter().flatten() {
+        let (Some(name), Some(manifest)) =
+            (package["name"].as_str(), package["manifest_path"].as_str())
+        else {
+            continue;
+        };
+        let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
+        if package["source"].is_null() && !folder.starts_with(root) {
+            folders.push_str(&format!("\n{}=/{name}", folder.display()));
+        }
+    }
+    Ok(folders)
+}
+
+/// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of the
+/// result. `None` if it isn't called as that.
+pub(super) fn wrap() -> Option<anyhow::Result<()>> {
+    let folders = std::env::var(REMAP).ok()?;
+    let mut arguments = std::env::args_os().skip(1);
+    let rustc = arguments.next()?;
+    let mut command = Command::new(rustc);
+    command.args(arguments);
+    command.args(folders.lines().map(|folder| format!("--remap-path-prefix={folder}")));
+    Some(match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => Err(error).context("can't run rustc: install it with rustup"),
+    })
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// A folder that the environment names.
+fn folder_of(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// The compiler of guests.
@@ -229,7 +244,10 @@ impl Rustc {
         }
         let made = cache()?.join("toolchain/bin/rustc");
         Self::at(None, source).or_else(|| Self::at(Some(made), source)).with_context(|| {
-            format!("no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or `make toolchain` in edge-host's repository")
+            format!(
+                "no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or \
+                `make toolchain` in edge-host's repository"
+            )
         })
     }
 
@@ -254,37 +272,8 @@ impl Rustc {
 
 /// The folder that builds of one user share.
 fn cache() -> anyhow::Result<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    folder("EDGE_HOST_CACHE")
-        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("edge-host")))
-        .or_else(|| Some(folder("HOME")?.join(".cache/edge-host")))
+    folder_of("EDGE_HOST_CACHE")
+        .or_else(|| Some(folder_of("XDG_CACHE_HOME")?.join("edge-host")))
+        .or_else(|| Some(folder_of("HOME")?.join(".cache/edge-host")))
         .context("no cache folder: set HOME or EDGE_HOST_CACHE")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn actors_of_one_workspace_are_built_with_the_same_flags() {
-        let flags = |path: &str| {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(path).canonicalize().unwrap();
-            flags(&source, &source.join("Cargo.toml")).unwrap()
-        };
-        assert_eq!(flags("../actors/sensor"), flags("../examples/thermostat"));
-    }
-
-    #[test]
-    fn the_builds_of_old_workspaces_make_room() {
-        let folder = tempfile::tempdir().unwrap();
-        let build = |name: usize| target(folder.path(), &[name.to_string()]).unwrap();
-        let first = build(0);
-        for name in 1..9 {
-            build(name);
-            assert_eq!(build(0), first, "it was just used");
-        }
-        let kept = std::fs::read_dir(folder.path().join("targets")).unwrap().count();
-        assert_eq!(kept, WORKSPACES);
-        assert!(first.join("used").exists());
-    }
 }

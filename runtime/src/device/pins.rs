@@ -137,6 +137,10 @@ impl Pins {
         self.held.get_mut(&id)?.line.level(now).ok()
     }
 
+    pub fn owner(&self, id: PinId) -> Option<ActorId> {
+        self.held.get(&id).map(|pin| pin.owner)
+    }
+
     pub fn states(&mut self, now: Duration) -> Vec<PinState> {
         let state = |(id, pin): (&PinId, &mut Pin)| PinState {
             pin: *id,

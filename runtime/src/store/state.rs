@@ -1,6 +1,7 @@
 //! The node's one embedded store: actors' durable values, and the node's own records.
 //!
-//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of it.
+//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of
+//! it.
 
 use std::path::Path;
 
@@ -21,6 +22,9 @@ pub struct State {
     values: Keyspace,
     records: Keyspace,
 }
+
+/// One of the node's records: its name within its kind, and its value.
+pub type Record = (Vec<u8>, Vec<u8>);
 
 /// Writes that belong together.
 #[derive(Debug, Default)]
@@ -138,7 +142,7 @@ impl State {
     }
 
     /// All records of a kind: name and value, in name order.
-    pub fn records(&self, kind: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub fn records(&self, kind: &str) -> Result<Vec<Record>, StateError> {
         let prefix = record_key(kind, b"");
         let mut records = Vec::new();
         for entry in self.records.prefix(&prefix) {

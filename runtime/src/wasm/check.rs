@@ -27,12 +27,14 @@ pub enum ComponentError {
     CoreModule,
     /// An import that no world has.
     #[error(
-        "imports {0:?}, which no world of edge:actor@{VERSION} has: an actor gets nothing but what it is granted"
+        "imports {0:?}, which no world of edge:actor@{VERSION} has: an actor gets nothing but \
+        what it is granted"
     )]
     Import(String),
     /// Made for another version of the contract.
     #[error(
-        "was built for edge:actor@{theirs}, this host serves edge:actor@{VERSION}: build it with the matching guest-sdk"
+        "was built for edge:actor@{theirs}, this host serves edge:actor@{VERSION}: build it with \
+        the matching guest-sdk"
     )]
     OtherVersion {
         /// The component's version.
@@ -142,7 +144,9 @@ struct Outer {
 impl Outer {
     fn read(bytes: &[u8]) -> Result<Self, ComponentError> {
         let broken = |error: wasmparser::BinaryReaderError| {
-            ComponentError::NotWasm(error.message().to_string())
+            // Some of its messages have several lines.
+            let words: Vec<_> = error.message().split_whitespace().collect();
+            ComponentError::NotWasm(words.join(" "))
         };
         let mut outer = Self::default();
         let mut depth = 0;
@@ -183,6 +187,7 @@ mod tests {
     fn what_is_not_a_component_is_refused() {
         assert!(World::of(b"hello").unwrap_err().to_string().contains("not a WebAssembly"));
         assert!(World::of(b"").unwrap_err().to_string().contains("not a WebAssembly"));
+        assert!(!World::of(b"hello").unwrap_err().to_string().contains('\n'));
         check("(module)", "core WebAssembly module");
         check("(component)", "exports no edge:actor/behaviour");
     }

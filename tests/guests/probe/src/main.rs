@@ -1,0 +1,2 @@
+//! The probe as a component.
+guest_sdk::main!(probe::Probe);

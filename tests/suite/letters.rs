@@ -1,0 +1,180 @@
+//! Letters and questions on one node: what comes of each, and why.
+
+use edge_host::address::{ActorId, Address};
+use serde_json::json;
+
+use crate::fixture::{Lab, guest};
+
+const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
+
+/// `a`, who holds `b`; failures are cheap.
+fn pair(more: &str) -> Lab {
+    let grants = "grant = { b = \"actor:b\" }\n";
+    let limits = "[limits]\nrestart-ms = 1\nmessage-crashes = 1\n";
+    Lab::new(&format!("{limits}[actor.a]\n{PROBE}{grants}[actor.b]\n{PROBE}{more}"))
+}
+
+#[test]
+fn a_question_has_its_answer_or_the_reason_there_is_none() {
+    let lab = pair("turn = \"300ms\"\n");
+    for (token, ms, steps, outcome) in [
+        (1, 60_000, json!([{"Say": "yes"}]), "yes"),
+        (2, 60_000, json!(["Silent"]), "NoAnswer"),
+        (3, 50, json!(["Keep"]), "Deadline"),
+        (4, 60_000, json!(["Panic"]), "Trapped"),
+        (5, 60_000, json!([{"Fail": "told to"}]), "Trapped"),
+        (6, 60_000, json!(["Loop"]), "OverBudget"),
+    ] {
+        lab.say("a", json!([{"Ask": ["b", token, ms, steps]}]));
+        lab.hears("a", &format!("answer {token}: {outcome}"));
+    }
+    let heard = lab.say("a", json!(["Heard"]));
+    assert_eq!(heard.len(), 6, "one outcome for each: {heard:?}");
+}
+
+#[test]
+fn a_kept_reply_address_answers_later_and_once() {
+    let lab = pair("");
+    lab.say("a", json!([{"Ask": ["b", 1, 60_000, ["Keep"]]}]));
+    // The answer comes in a turn of its own, long after the one that heard the question.
+    lab.until("b", json!([{"After": [1, [{"Answer": "later"}]]}]), |_| true);
+    lab.hears("a", "answer 1: later");
+    // With the question answered, the deadline says nothing more.
+    lab.say("a", json!([{"Ask": ["b", 2, 100, ["Keep"]]}]));
+    lab.hears("a", "answer 2: Deadline");
+    lab.say("b", json!([{"Answer": "too late"}]));
+    lab.say("a", json!([{"Ask": ["b", 3, 60_000, [{"Say": "fence"}]]}]));
+    lab.hears("a", "answer 3: fence");
+    let heard = lab.say("a", json!(["Heard"]));
+    assert_eq!(heard, ["answer 1: later", "answer 2: Deadline", "answer 3: fence"]);
+}
+
+#[test]
+fn whoever_waits_for_an_actor_that_stops_is_told_so() {
+    let lab = pair("");
+    lab.say("a", json!([{"Ask": ["b", 1, 60_000, ["Keep"]]}]));
+    lab.becomes("b", |row| row.handled > 0);
+    lab.node.run(&["stop", "b"]).unwrap();
+    lab.hears("a", "answer 1: Stopped");
+}
+
+#[test]
+fn whoever_waits_for_an_incarnation_that_crashes_is_told_so() {
+    let lab = pair("");
+    lab.say("a", json!([{"Ask": ["b", 1, 60_000, ["Keep"]]}]));
+    lab.becomes("b", |row| row.handled > 0);
+    lab.fails("b", json!(["Panic"]));
+    lab.hears("a", "answer 1: Trapped");
+}
+
+#[test]
+fn a_dead_address_gives_a_reason() {
+    let lab = pair("");
+    lab.node.run(&["stop", "b"]).unwrap();
+    lab.say("a", json!([{"Send": ["b", 1, ["Count"]]}, {"Ask": ["b", 2, 60_000, ["Count"]]}]));
+    lab.hears("a", "undelivered 1: Stopped");
+    lab.hears("a", "answer 2: Stopped");
+}
+
+#[test]
+fn an_address_of_nobody_gives_no_actor() {
+    let lab = pair("");
+    let known: Address = lab.actor("b").address.parse().unwrap();
+    let ghost = Address { id: ActorId([7; 16]), ..known };
+    let grant = format!("ghost={ghost}");
+    lab.node.run(&["start", &guest("probe").cid, "--as", "c", "--grant", &grant]).unwrap();
+    lab.say("c", json!([{"Send": ["ghost", 1, ["Count"]]}, {"Ask": ["ghost", 2, 60_000, []]}]));
+    lab.hears("c", "undelivered 1: NoActor");
+    lab.hears("c", "answer 2: NoActor");
+}
+
+#[test]
+fn a_handle_that_was_never_given_reaches_nothing() {
+    let lab = pair("");
+    let numbers = (0..4000).step_by(97).chain([1 << 24, (1 << 24) + 1, u32::MAX, 1 << 31]);
+    for number in numbers.filter(|number| *number > 8) {
+        lab.say(
+            "a",
+            json!([
+                {"Forge": ["forged", number]}, {"Send": ["forged", number, [{"Note": "forged"}]]},
+            ]),
+        );
+        let said = lab.say("a", json!([{"Forged": number}, "Heard"]));
+        assert_eq!(said[0], "None", "a pin");
+        assert_eq!(said.last().unwrap(), &format!("undelivered {number}: NoActor"));
+    }
+    assert_eq!(lab.say("b", json!(["Noted"])), [""; 0]);
+    assert_eq!(lab.actor("a").incarnations, 1);
+}
+
+#[test]
+fn an_address_dies_with_its_turn_unless_it_is_kept_and_with_its_release() {
+    let lab = pair("");
+    // `b` learns of `a` twice; what it did not keep is stale.
+    lab.say("a", json!([{"Introduce": ["b", "me"]}]));
+    lab.until("b", json!([{"Send": ["me", 1, [{"Note": "to whom?"}]]}, "Heard"]), |heard| {
+        heard.contains(&"undelivered 1: NoActor".into())
+    });
+    lab.say("a", json!([{"IntroduceForGood": ["b", "b"]}]));
+    lab.until("b", json!([{"Send": ["b", 2, [{"Note": "to myself"}]]}, "Noted"]), |noted| {
+        noted.contains(&"to myself".into())
+    });
+    lab.say("b", json!([{"Release": "b"}]));
+    lab.say("b", json!([{"Send": ["b", 3, [{"Note": "released"}]]}]));
+    lab.hears("b", "undelivered 3: NoActor");
+    assert!(!lab.say("b", json!(["Noted"])).contains(&"released".into()));
+}
+
+#[test]
+fn letters_that_find_a_mailbox_full_come_back_with_that_reason() {
+    let lab = pair("mailbox = 4\nturn = \"5s\"\n");
+    let number = |number: u64| json!({"Send": ["b", number, [{"Note": number.to_string()}]]});
+    let letters: Vec<_> = (1..=20).map(number).collect();
+    // While `b` allocates it takes nothing; what is over its four places comes back.
+    let busy = json!([{"Send": ["b", 0, vec![json!({"Allocate": 12}); 40]]}]);
+    lab.say("a", busy);
+    lab.say("a", json!(letters));
+    let told = |heard: &[String]| heard.iter().filter(|one| one.ends_with("MailboxFull")).count();
+    // The question may find it full as well.
+    let noted = |lab: &Lab| lab.tell("b", json!(["Noted"])).map_or(0, |noted| noted.len());
+    lab.until("a", json!(["Heard"]), |heard| told(heard) + noted(&lab) == 20);
+    let heard = lab.say("a", json!(["Heard"]));
+    assert!(told(&heard) > 0 && told(&heard) == heard.len(), "{heard:?}");
+    // Those that came are the ones that were not told of, in order.
+    let came: Vec<u64> =
+        lab.say("b", json!(["Noted"])).iter().map(|n| n.parse().unwrap()).collect();
+    assert!(came.is_sorted(), "{came:?}");
+    for number in came {
+        assert!(!heard.contains(&format!("undelivered {number}: MailboxFull")));
+    }
+}
+
+#[test]
+fn a_letter_without_room_for_its_notice_is_refused_at_once() {
+    let grants = "grant = { b = \"actor:b\" }\nmailbox = 4\n";
+    let lab = Lab::new(&format!("[actor.a]\n{PROBE}{grants}[actor.b]\n{PROBE}"));
+    let letters = (1..=6).map(|n| json!({"Send": ["b", n, [{"Note": "x"}]]}));
+    // Its answer would need a place of its own.
+    let steps: Vec<_> = letters.chain([json!("Silent")]).collect();
+    assert_eq!(lab.fails("a", json!(steps)), "no-answer");
+    lab.until("b", json!(["Noted"]), |noted| noted.len() == 4);
+    let heard = lab.say("a", json!(["Heard"]));
+    assert_eq!(heard, ["undelivered 5: MailboxFull", "undelivered 6: MailboxFull"]);
+    // The places are free again.
+    lab.say("a", json!([{"Send": ["b", 7, [{"Note": "x"}]]}]));
+    lab.until("b", json!(["Noted"]), |noted| noted.len() == 5);
+}
+
+#[test]
+fn letters_of_one_pair_arrive_in_the_order_sent() {
+    let lab = pair("mailbox = 1000\n");
+    let wanted: Vec<String> = (0..300).map(|number| format!("{number:03}")).collect();
+    for some in wanted.chunks(50) {
+        let letters: Vec<_> =
+            some.iter().map(|n| json!({"Send": ["b", 1, [{"Note": n}]]})).collect();
+        lab.say("a", json!(letters));
+    }
+    lab.until("b", json!(["Noted"]), |noted| noted.len() == wanted.len());
+    assert_eq!(lab.say("b", json!(["Noted"])), wanted);
+    assert_eq!(lab.say("a", json!(["Heard"])), [""; 0]);
+}

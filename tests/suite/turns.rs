@@ -1,0 +1,178 @@
+//! Turns: atomic whatever happens in them, and one actor's trouble is no other's.
+
+use std::path::PathBuf;
+
+use edge_host::node::admin::Request;
+use edge_host::reason::Reason;
+use serde_json::{Value, json};
+use tests::wait_for;
+
+use crate::fixture::{Lab, error_line, guest};
+
+/// Crashes are cheap here: nothing to wait for, and no end of restarts.
+const PATIENT: &str = "[limits]\nrestart-ms = 1\nquarantine-crashes = 1000\n";
+/// An actor that may fail often.
+const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
+
+/// The probe under another CID: its bytes and a section that nobody reads.
+pub fn other_probe(lab: &Lab) -> (String, PathBuf) {
+    let mut bytes = std::fs::read(&guest("probe").file).unwrap();
+    bytes.extend_from_slice(b"\x00\x06\x05other");
+    let file = lab.folder.path().join("other.wasm");
+    std::fs::write(&file, bytes).unwrap();
+    let cid = lab.node.run(&["add", file.to_str().unwrap()]).unwrap();
+    (cid.trim().into(), file)
+}
+
+#[test]
+fn start_runs_once_in_each_incarnation() {
+    let lab = Lab::new(&format!("{PATIENT}message-crashes = 1\n[actor.a]\n{PROBE}"));
+    assert_eq!(lab.say("a", json!(["Starts", "Count", "Count"])), ["1", "1", "2"]);
+    assert_eq!(lab.say("a", json!(["Starts", "Count"])), ["1", "3"]);
+    assert_eq!(lab.fails("a", json!(["Panic"])), "trapped");
+    assert_eq!(lab.say("a", json!(["Starts", "Count"])), ["2", "1"]);
+    assert_eq!(lab.actor("a").incarnations, 2);
+}
+
+#[test]
+fn timers_survive_a_restart_and_a_swap() {
+    let lab = Lab::new(&format!("{PATIENT}message-crashes = 1\n[actor.a]\n{PROBE}"));
+    let arm = json!([{"Every": [20, ["Count"]]}, {"After": [2000, [{"Note": "late"}]]}]);
+    lab.say("a", arm);
+    assert_eq!(lab.fails("a", json!([{"Fail": "told to"}])), "trapped");
+    let counted = |said: &[String]| said[0].parse::<u64>().unwrap() > 5;
+    lab.until("a", json!(["Count"]), counted);
+    assert_eq!(lab.say("a", json!(["Starts"])), ["2"]);
+    let (cid, _) = other_probe(&lab);
+    lab.node.run(&["swap", "a", &cid]).unwrap();
+    let before: u64 = lab.say("a", json!(["Count"]))[0].parse().unwrap();
+    lab.until("a", json!(["Count"]), |said| said[0].parse::<u64>().unwrap() > before + 5);
+    lab.until("a", json!(["Noted"]), |noted| noted == ["late"]);
+    assert_eq!(lab.say("a", json!(["Starts"])), ["2"], "a swap is no start");
+}
+
+/// A turn that asks for one of everything and then ends badly.
+fn leaves_nothing_behind(end: &Value, reason: &str) {
+    let grants = "grant = { w = \"actor:w\", pin = { pin = \"bench:heater\", safe = \"low\" }, \
+                  kid = { spawn = \"$probe\", max = 9 } }\nturn = \"300ms\"\n";
+    let actors = format!("[actor.a]\n{PROBE}{grants}[actor.w]\n{PROBE}");
+    let lab = Lab::new(&format!("{PATIENT}message-crashes = 2\n{actors}"));
+    let never = json!([{"Note": "never"}]);
+    let steps = json!([
+        {"Put": ["key", "value"]}, {"Drive": ["pin", true]}, {"Send": ["w", 1, never]},
+        {"After": [1, never]}, {"Spawn": ["kid", "kid", 2]}, {"Log": "never"}, end,
+    ]);
+    let body = serde_ipld_dagcbor::to_vec(&steps).unwrap();
+    lab.request(&Request::Send { name: "a".into(), body, deadline_ms: 1 }).unwrap();
+    // The pin stays where it is while the turn goes on, too.
+    let aside = wait_for("the message is set aside", || {
+        assert_eq!(lab.pin("heater").level.as_deref(), Some("low"));
+        lab.aside().pop()
+    });
+    let aside = aside.unwrap();
+    assert!(lab.log("a").contains(&format!("{reason}: {}", aside.why)), "{}", lab.log("a"));
+    assert_eq!(lab.say("a", json!([{"Get": "key"}, {"Level": "pin"}])), ["none", "low"]);
+    // Letters of one pair are in order, and so are timers: after these no earlier one can come.
+    let last = json!([{"Note": "last"}]);
+    lab.say("a", json!([{"Send": ["w", 3, last]}, {"After": [50, last]}]));
+    for name in ["a", "w"] {
+        lab.until(name, json!(["Noted"]), |noted| !noted.is_empty());
+        assert_eq!(lab.say(name, json!(["Noted"])), ["last"]);
+    }
+    assert!(!lab.log("a").contains("never"));
+    assert_eq!(lab.actors().len(), 2, "a child lives");
+}
+
+#[test]
+fn a_turn_that_gives_an_error_has_done_nothing() {
+    leaves_nothing_behind(&json!({"Fail": "told to"}), "trapped");
+}
+
+#[test]
+fn a_turn_that_traps_has_done_nothing() {
+    leaves_nothing_behind(&json!("Panic"), "trapped");
+}
+
+#[test]
+fn a_turn_that_is_killed_over_its_time_has_done_nothing() {
+    leaves_nothing_behind(&json!("Loop"), "over-budget");
+}
+
+#[test]
+fn of_a_batch_with_one_poisonous_letter_only_that_one_is_set_aside() {
+    let grants = "grant = { a = \"actor:a\" }\n";
+    let lab = Lab::new(&format!("{PATIENT}[actor.a]\n{PROBE}[actor.s]\n{PROBE}{grants}"));
+    let mut wanted: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    let letters = wanted.iter().map(|number| {
+        let note = json!({"Note": number});
+        let letter =
+            if number == "7" { json!([{"FailUnless": "cure"}, note]) } else { json!([note]) };
+        json!({"Send": ["a", 1, letter]})
+    });
+    lab.say("s", json!(letters.collect::<Vec<_>>()));
+    wanted.remove(7);
+    lab.until("a", json!(["Noted"]), |noted| noted.len() >= wanted.len());
+    wait_for("the poisonous one is set aside", || lab.aside().pop()).unwrap();
+    assert_eq!(lab.say("a", json!(["Noted"])), wanted);
+    assert_eq!(lab.say("s", json!(["Heard"])), [""; 0]);
+
+    // Readable from the command line, with its reason.
+    let rows = lab.node.json(&["ls", "aside"]).unwrap();
+    assert_eq!((&rows[0]["actor"], &rows[0]["number"]), (&json!("a"), &json!(0)), "{rows}");
+    assert_eq!(rows[0]["why"], "nothing under cure");
+    assert_eq!(lab.actor("a").set_aside, 1);
+    lab.logs("a", "crashed it 3 times and is set aside");
+
+    // Sent again it crashes again, and so it does over a restart of the node; until it is cured.
+    lab.node.run(&["send-again", "a", "0"]).unwrap();
+    lab.becomes("a", |row| row.incarnations >= 7);
+    let mut lab = lab;
+    wait_for("it is set aside again", || lab.aside().pop()).unwrap();
+    lab.kill_and_restart();
+    let number = lab.aside().remove(0).number.to_string();
+    assert_eq!(lab.actor("a").set_aside, 1, "what is set aside shows after a restart");
+    lab.say("a", json!([{"Put": ["cure", "found"]}]));
+    lab.node.run(&["send-again", "a", &number]).unwrap();
+    wanted.push("7".into());
+    lab.until("a", json!(["Noted"]), |noted| noted == wanted);
+    assert!(lab.aside().is_empty());
+    let error = lab.node.run(&["send-again", "a", &number]).unwrap_err().to_string();
+    assert!(error_line(&error).contains("ls aside"), "{error}");
+}
+
+#[test]
+fn an_actor_over_its_memory_is_over_budget() {
+    let lab = Lab::new(&format!("{PATIENT}[actor.a]\n{PROBE}memory = \"4MiB\"\n"));
+    assert_eq!(lab.say("a", json!([{"Allocate": 2}, "Count"])), ["1"]);
+    assert_eq!(lab.fails("a", json!([{"Allocate": 8}])), "over-budget");
+    lab.logs("a", "over-budget: asked for");
+    lab.logs("a", "raise `memory`");
+    assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
+}
+
+#[test]
+fn an_actor_that_loops_for_ever_is_over_budget_and_the_others_go_on() {
+    let turn = "turn = \"1s\"\n";
+    let lab = Lab::new(&format!("{PATIENT}[actor.a]\n{PROBE}{turn}[actor.b]\n{PROBE}"));
+    let body = serde_ipld_dagcbor::to_vec(&json!(["Loop"])).unwrap();
+    lab.request(&Request::Send { name: "a".into(), body, deadline_ms: 1 }).unwrap();
+    let mut answers = 0;
+    while lab.aside().is_empty() {
+        lab.say("b", json!(["Count"]));
+        answers += 1;
+    }
+    assert!(answers > 10, "{answers} answers in 3 s");
+    assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
+    assert!(lab.log("a").contains("over-budget: ran for more than its turn budget of 1000 ms"));
+    assert_eq!(lab.actor("b").incarnations, 1);
+}
+
+#[test]
+fn an_actor_that_panics_at_start_is_given_up_with_its_reason() {
+    let grant = "grant = { start-panics = \"topic:t\" }\nrestart = { max = 2 }\n";
+    let lab = Lab::new(&format!("{PATIENT}[actor.a]\ncomponent = \"$probe\"\n{grant}"));
+    let row = lab.becomes("a", |row| row.state == "stopped");
+    assert_eq!((row.reason, row.incarnations), (Some(Reason::Trapped), 3));
+    assert!(row.last_failure.is_some_and(|why| why.contains("unreachable")));
+    lab.logs("a", "it was restarted 2 times within 1m");
+}
