@@ -1,8 +1,10 @@
 //! An actor written outside the repository by the README alone; and builds that give the same bytes
 //! wherever they are made.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -96,5 +98,27 @@ fn a_clone_in_another_folder_builds_the_same_components() -> Result<()> {
     }
     let there = guests::build(&clone.join("examples/thermostat"), folder.path())?;
     assert_eq!(there.cid, nodes::thermostat().cid);
+    Ok(())
+}
+
+#[test]
+fn a_folder_with_older_files_is_not_given_the_code_of_another() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (new, old) = (folder.path().join("new"), folder.path().join("old"));
+    for crate_folder in [&new, &old] {
+        write_greeter(crate_folder, &guests::repository().join("guest-sdk"))?;
+    }
+    let lib = old.join("src/lib.rs");
+    std::fs::write(&lib, LIB.replace("Hello {name}", "Good day {name}"))?;
+    let long_ago = SystemTime::now() - Duration::from_secs(86_400);
+    for file in ["src/lib.rs", "src/main.rs", "Cargo.toml", "Cargo.lock"] {
+        File::options().write(true).open(old.join(file))?.set_modified(long_ago)?;
+    }
+    let first = guests::build(&new, folder.path())?;
+    let other = guests::build(&old, folder.path())?;
+    assert_ne!(first.cid, other.cid);
+    let code = std::fs::read(&other.file)?;
+    assert!(code.windows(9).any(|bytes| bytes == b"Good day "));
+    assert_eq!(guests::build(&new, folder.path())?.cid, first.cid);
     Ok(())
 }

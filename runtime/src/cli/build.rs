@@ -1,5 +1,7 @@
 //! `edge-host build`: an actor crate becomes a component with a reproducible name.
 
+mod owners;
+
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +11,7 @@ use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use crate::store::blobs::cid_of;
+use owners::Local;
 
 /// Tells this program, called by cargo as a wrapper, the folders whose names are to be taken out.
 const REMAP: &str = "EDGE_HOST_REMAP";
@@ -89,6 +92,9 @@ fn compile(
     folder: &Path,
     rustc: &Rustc,
 ) -> anyhow::Result<PathBuf> {
+    let (remap, locals) = folders(source, manifest)?;
+    let used = owners::claim(folder, &locals);
+    used.with_context(|| format!("can't use {}", folder.display()))?;
     let mut cargo = Command::new(cargo());
     cargo.args([
         "build",
@@ -101,7 +107,7 @@ fn compile(
     cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
     cargo.env("RUSTC_WRAPPER", std::env::current_exe()?);
-    cargo.env(REMAP, folders(source, manifest)?);
+    cargo.env(REMAP, remap);
     let profile = [
         ("OPT_LEVEL", "3"),
         ("LTO", "fat"),
@@ -170,8 +176,8 @@ fn flags() -> Vec<String> {
 }
 
 /// The folders of the sources that are compiled from this machine, each with what it is called in the
-/// result: the workspace, and local dependencies outside it.
-fn folders(source: &Path, manifest: &Path) -> anyhow::Result<String> {
+/// result: the workspace, and local dependencies outside it. And all local packages.
+fn folders(source: &Path, manifest: &Path) -> anyhow::Result<(String, Vec<Local>)> {
     let output = Command::new(cargo())
         .args(["metadata", "--format-version=1", "--filter-platform", TARGET, "--manifest-path"])
         .arg(manifest)
@@ -186,18 +192,25 @@ fn folders(source: &Path, manifest: &Path) -> anyhow::Result<String> {
         serde_json::from_slice(&output.stdout).context("can't read cargo's answer")?;
     let root = said["workspace_root"].as_str().unwrap_or_default();
     let mut folders = format!("{root}=/src");
+    let mut locals = Vec::new();
     for package in said["packages"].as_array().into_iter().flatten() {
         let (Some(name), Some(manifest)) =
             (package["name"].as_str(), package["manifest_path"].as_str())
         else {
             continue;
         };
+        if !package["source"].is_null() {
+            continue;
+        }
         let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
-        if package["source"].is_null() && !folder.starts_with(root) {
+        let inside = folder.strip_prefix(root);
+        if inside.is_err() {
             folders.push_str(&format!("\n{}=/{name}", folder.display()));
         }
+        let place = inside.unwrap_or(folder).display().to_string();
+        locals.push(Local { name: name.into(), place, folder: folder.display().to_string() });
     }
-    Ok(folders)
+    Ok((folders, locals))
 }
 
 /// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of the
