@@ -37,6 +37,9 @@ pub trait Reads: Send + Sync {
     /// A pin's level.
     fn level(&self, pin: u64) -> Option<bool>;
 
+    /// Whether a pin can be driven.
+    fn is_output(&self, pin: u64) -> bool;
+
     /// A transfer with one device on a bus.
     fn transfer(&self, bus: u64, write: &[u8], read: usize) -> Result<Vec<u8>, BusError>;
 
@@ -393,6 +396,9 @@ impl effects::Host for Turn {
     fn drive(&mut self, pin: Handle, high: bool) -> Result<(), Refusal> {
         self.count()?;
         let Some(Held::Pin(pin)) = self.table.find(pin) else { return Err(Refusal::BadHandle) };
+        if !self.reads.is_output(*pin) {
+            return Err(Refusal::Denied);
+        }
         self.effects.drives.push((*pin, high));
         Ok(())
     }
