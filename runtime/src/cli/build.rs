@@ -181,8 +181,8 @@ fn flags() -> Vec<String> {
 struct Sources {
     /// The workspace's folder.
     root: PathBuf,
-    /// Each folder with what it is called in the result: the workspace, and local dependencies outside
-    /// it.
+    /// Each folder with what it is called in the result: the workspace, and local dependencies
+    /// outside it.
     remap: String,
 }
 
@@ -218,9 +218,9 @@ impl Sources {
     }
 }
 
-/// The folder for builds of a workspace. Two workspaces can't share one: cargo knows a package by its
-/// place in the workspace and a stale build by the times of files, so that of two clones the one
-/// with older files would be given the other's code. Folders not used for long make room.
+/// The folder for builds of a workspace. Two workspaces can't share one: cargo knows a package by
+/// its place in the workspace and a stale build by the times of files, so that of two clones the
+/// one with older files would be given the other's code. Folders not used for long make room.
 fn target(folder: &Path, root: &Path) -> anyhow::Result<PathBuf> {
     let targets = folder.join("targets");
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
@@ -241,8 +241,8 @@ fn target(folder: &Path, root: &Path) -> anyhow::Result<PathBuf> {
     Ok(own)
 }
 
-/// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of the
-/// result. `None` if it isn't called as that.
+/// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of
+/// the result. `None` if it isn't called as that.
 pub(super) fn wrap() -> Option<anyhow::Result<()>> {
     let folders = std::env::var(REMAP).ok()?;
     let mut arguments = std::env::args_os().skip(1);

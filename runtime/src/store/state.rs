@@ -1,7 +1,8 @@
 //! The node's one embedded store: actors' durable values, and the node's own records.
 //!
-//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of it.
-//! Each has a number, kept with it, so that after a failure it is known whether the last one counts.
+//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of
+//! it. Each has a number, kept with it, so that after a failure it is known whether the last one
+//! counts.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
