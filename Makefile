@@ -3,11 +3,14 @@
 CACHE := $(or $(EDGE_HOST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-host)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
+# `make demo KEEP=1` leaves the nodes up.
+export KEEP
+
 .PHONY: demo test toolchain build lint fmt deny doc
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
-	cargo run --quiet --package demo
+	cargo run --quiet --package tests --bin demo
 
 ## All tests: unit, doc and integration.
 test: build

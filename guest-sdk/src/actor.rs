@@ -10,9 +10,9 @@ use crate::{Context, Error, Pin, Reason, Result, codec};
 
 /// An actor: state, and what it does about each message.
 ///
-/// A turn is one call of one of these functions. All that it asks of its context leaves when it gives
-/// `Ok`, and none of it if it gives an error or panics; then the actor is dropped and `start` makes a
-/// new one. It serialises so that the host can park it and swap its code.
+/// A turn is one call of one of these functions. All that it asks of its context leaves when it
+/// gives `Ok`, and none of it if it gives an error or panics; then the actor is dropped and `start`
+/// makes a new one. It serialises so that the host can park it and swap its code.
 pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
     /// What it takes in letters, and arms its timers with.
     type Message: Serialize + DeserializeOwned;
@@ -20,8 +20,8 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
     /// The first turn.
     fn start(cx: &mut Context<Self>) -> Result<Self>;
 
-    /// A letter, or a timer's message. A letter that is no `Message` does not get here: it is logged,
-    /// and a question hears `no-answer`.
+    /// A letter, or a timer's message. A letter that is no `Message` does not get here: it is
+    /// logged, and a question hears `no-answer`.
     fn handle(&mut self, message: Self::Message, cx: &mut Context<Self>) -> Result;
 
     /// What came of an `ask`. One call for each, whatever happens.
@@ -53,7 +53,8 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
 
     /// A change on an input pin.
     fn edge(&mut self, edge: Edge, cx: &mut Context<Self>) -> Result {
-        cx.log(format!("nothing is done about {edge:?}"));
+        // Not with `{:?}`: its code would be in every component.
+        cx.log(format!("nothing is done about an edge on pin {}", edge.pin.0));
         Ok(())
     }
 
@@ -65,7 +66,8 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
 
     /// For protocols: something about a link, or a publication on this node.
     fn link(&mut self, event: LinkEvent, cx: &mut Context<Self>) -> Result {
-        cx.log(format!("nothing is done about {event:?}"));
+        let _ = event;
+        cx.log("nothing is done about a link's event");
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Actors as Wasm components: the home of wit-bindgen.
 //!
-//! What a world does not import, its host type must not even reach: a component imports what its code
-//! can call.
+//! What a world does not import, its host type must not even reach: a component imports what its
+//! code can call.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -162,7 +162,13 @@ macro_rules! host {
                 effects::release(address).map_err(refusal)
             }
 
-            fn arm(&mut self, key: u64, body: &[u8], after: u64, every: u64) -> Result<(), Refusal> {
+            fn arm(
+                &mut self,
+                key: u64,
+                body: &[u8],
+                after: u64,
+                every: u64,
+            ) -> Result<(), Refusal> {
                 effects::arm(key, body, after, every).map_err(refusal)
             }
 

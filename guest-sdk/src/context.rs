@@ -19,8 +19,9 @@ mod timers;
 /// A turn's context: reads answer now, writes are effects that leave when the turn ends well.
 ///
 /// What can be refused and gives no `Result` shows otherwise: a refused letter comes to
-/// [`undelivered`](crate::Actor::undelivered) (a question to [`answered`](crate::Actor::answered)) at the end of the same turn; the rest
-/// (a timer over the limit, a name that was not granted) ends the turn with an error.
+/// [`undelivered`](crate::Actor::undelivered) (a question to [`answered`](crate::Actor::answered))
+/// at the end of the same turn; the rest (a timer over the limit, a name that was not granted) ends
+/// the turn with an error.
 pub struct Context<'a, A> {
     pub(crate) host: &'a mut dyn Host,
     pub(crate) refused: Vec<Refused>,
@@ -181,8 +182,8 @@ impl<'a, A> Context<'a, A> {
         reply.is_some()
     }
 
-    /// Where the answer goes, if this turn handles a question that has none yet. Keep it to answer in
-    /// a later turn; let it go, and the asker hears `no-answer`.
+    /// Where the answer goes, if this turn handles a question that has none yet. Keep it to answer
+    /// in a later turn; let it go, and the asker hears `no-answer`.
     pub fn take_reply(&mut self) -> Option<Address> {
         self.reply.take()
     }
@@ -199,7 +200,8 @@ impl<'a, A> Context<'a, A> {
         self.send(Address(topic.0), message, 0);
     }
 
-    /// Keeps an address that came in a letter beyond the turn. Gives the address to use from now on.
+    /// Keeps an address that came in a letter beyond the turn. Gives the address to use from now
+    /// on.
     pub fn keep(&mut self, address: Address) -> Result<Address> {
         Ok(Address(self.host.keep(address.0)?))
     }
@@ -211,8 +213,8 @@ impl<'a, A> Context<'a, A> {
         }
     }
 
-    /// Spawns a child that holds these grants. Its address takes letters at once; when it is gone for
-    /// good `down(token, …)` is called.
+    /// Spawns a child that holds these grants. Its address takes letters at once; when it is gone
+    /// for good `down(token, …)` is called.
     pub fn spawn(&mut self, child: Child, grants: &[(&str, Held)], token: u64) -> Result<Address> {
         let grants: Vec<_> =
             grants.iter().map(|(name, held)| ((*name).to_owned(), held.0)).collect();

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// What a turn's functions give back. An `Err` ends the turn: nothing that it asked for happens, and
-/// the actor begins again. What is expected (no reading yet, no answer) is a value, not an error.
+/// What a turn's functions give back. An `Err` ends the turn: nothing that it asked for happens,
+/// and the actor begins again. What is expected (no reading yet, no answer) is a value, not an
+/// error.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// An error's text, for people. Any [`std::error::Error`] becomes one with `?`.

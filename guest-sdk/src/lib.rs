@@ -29,6 +29,8 @@ mod memory;
 mod native;
 #[cfg(not(target_arch = "wasm32"))]
 mod simulate;
+#[cfg(test)]
+mod tests;
 
 pub use std::time::Duration;
 

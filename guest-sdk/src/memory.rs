@@ -1,7 +1,7 @@
 //! The guest's allocator: talc, over what the linked memory leaves free before it asks for more.
 //!
-//! Growing a memory that has no reservation copies it whole at the host (75 times the cost of a first
-//! message, 18 times the memory), so an actor should start in the memory it was linked with.
+//! Growing a memory that has no reservation copies it whole at the host (75 times the cost of a
+//! first message, 18 times the memory), so an actor should start in the memory it was linked with.
 
 #![allow(unsafe_code, reason = "an allocator owns raw memory; its safety is argued at each use")]
 
@@ -36,8 +36,8 @@ unsafe impl Source for InPlace {
             let base = heap_base();
             let free = memory_size::<0>() * PAGE - base as usize;
             // SAFETY: the linker puts nothing after `__heap_base`, and this runs once: nothing else
-            // of the guest's uses that memory. A piece too small for talc gives `None`, and the next
-            // call comes here again.
+            // of the guest's uses that memory. A piece too small for talc gives `None`, and the
+            // next call comes here again.
             talc.source.end = unsafe { talc.claim(base, free) };
             if talc.source.end.is_some() {
                 return Ok(());
@@ -61,8 +61,8 @@ fn grow<B: Binning>(
     let base = (before * PAGE) as *mut u8;
     let new_end = base.wrapping_add(pages * PAGE);
     talc.source.end = match end {
-        // SAFETY: `end` is what talc gave for its heap, and the memory up to `new_end` is fresh. Only
-        // this allocator grows the memory, so the two pieces touch.
+        // SAFETY: `end` is what talc gave for its heap, and the memory up to `new_end` is fresh.
+        // Only this allocator grows the memory, so the two pieces touch.
         Some(end) => Some(unsafe { talc.extend(end, new_end) }),
         // SAFETY: fresh memory, as above.
         None => unsafe { talc.claim(base, pages * PAGE) },

@@ -111,7 +111,8 @@ impl Host for Desk {
     }
 
     fn disarm(&mut self, key: u64) {
-        // A desk takes any number of these but the one over its limit, and then the turn's end is near.
+        // A desk takes any number of these but the one over its limit, and then the turn's end is
+        // near.
         let _ = take(self, Effect::Disarm { key });
     }
 

@@ -16,8 +16,8 @@ pub use sim::{Failure, Network};
 
 /// Nodes that each run an actor of type `A`, and perhaps others.
 ///
-/// The same seed gives the same run ([`trace`](Sim::trace)). Nodes boot at times of their own within
-/// the first second.
+/// The same seed gives the same run ([`trace`](Sim::trace)). Nodes boot at times of their own
+/// within the first second.
 pub struct Sim<A> {
     inner: Simulation,
     actor: PhantomData<fn() -> A>,
@@ -51,7 +51,8 @@ pub struct Builder<A> {
     actor: PhantomData<fn() -> A>,
 }
 
-/// The seed that `SEED=` names, or a new one; it is printed, so that a failed test can be run again.
+/// The seed that `SEED=` names, or a new one; it is printed, so that a failed test can be run
+/// again.
 pub fn seed() -> u64 {
     let given = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| {
@@ -63,8 +64,8 @@ pub fn seed() -> u64 {
 }
 
 impl<A: Actor> Sim<A> {
-    /// A node for each reading, which all its sensors give. Each runs one `A`, which is granted what
-    /// it asks for; all publications reach all of them.
+    /// A node for each reading, which all its sensors give. Each runs one `A`, which is granted
+    /// what it asks for; all publications reach all of them.
     pub fn new(seed: u64, readings: &[f64]) -> Self {
         let mut builder = Self::builder(seed);
         builder.readings = readings.iter().copied().map(Some).collect();

@@ -25,9 +25,14 @@ struct Saving<'a, A> {
     actor: &'a A,
 }
 
+/// Read first: the rest may be anything.
+#[derive(Deserialize)]
+struct Form {
+    v: u8,
+}
+
 #[derive(Deserialize)]
 struct Saved<A> {
-    v: u8,
     clock: Clock,
     actor: A,
 }
@@ -44,8 +49,18 @@ impl<A: Actor> Instance<A> {
 
     /// One message, one turn.
     pub fn turn(&mut self, host: &mut dyn Host, now: Now, event: Event) -> Result {
+        self.by_hand(host, now, |actor, cx| dispatch(actor, event, cx))
+    }
+
+    /// One turn of any function.
+    pub fn by_hand(
+        &mut self,
+        host: &mut dyn Host,
+        now: Now,
+        turn: impl FnOnce(&mut A, &mut Context<A>) -> Result,
+    ) -> Result {
         let mut cx = Context::new(host, &mut self.clock, now);
-        dispatch(&mut self.actor, event, &mut cx)?;
+        turn(&mut self.actor, &mut cx)?;
         finish(&mut self.actor, &mut cx)
     }
 
@@ -57,12 +72,14 @@ impl<A: Actor> Instance<A> {
     /// Takes up saved state in place of `start`.
     pub fn restore(state: &[u8]) -> Result<Self> {
         codec::take_seen();
-        let Saved { v, mut clock, actor } = codec::decode::<Saved<A>>(state)?;
+        let unfit = |error| Error::new(format_args!("the saved state doesn't fit: {error}"));
+        let Form { v } = codec::decode(state).map_err(unfit)?;
         if v != FORM {
             return Err(Error::new(format_args!(
                 "saved state has form {v}, and this component reads form {FORM}"
             )));
         }
+        let Saved { mut clock, actor } = codec::decode::<Saved<A>>(state).map_err(unfit)?;
         clock.observe(codec::take_seen());
         Ok(Self { actor, clock })
     }

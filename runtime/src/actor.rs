@@ -2,7 +2,7 @@
 //!
 //! A worker takes an actor off the run queue and runs one activation: up to a batch of messages,
 //! one turn each, then one commit. No actor runs on two threads at once: it is in the run queue or
-//! in an activation, never both, and its [`Body`] is locked besides.
+//! in an activation, never both, and its body is locked besides.
 
 mod activation;
 mod commit;
@@ -89,6 +89,8 @@ pub struct Actor {
     body: Mutex<Body>,
     commands: Mutex<Vec<Command>>,
     status: Mutex<Status>,
+    /// Those it spawned, some of whom may be gone.
+    children: Mutex<Vec<ActorId>>,
     /// Out of the run queue until its back-off is over or a command comes.
     backing_off: AtomicBool,
     /// Microseconds in its activations.
@@ -207,6 +209,7 @@ impl Actor {
             body: Mutex::new(body),
             commands: Mutex::default(),
             status: Mutex::new(status),
+            children: Mutex::default(),
             backing_off: AtomicBool::new(false),
             busy_us: AtomicU64::new(0),
         }

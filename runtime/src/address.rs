@@ -54,7 +54,8 @@ pub enum ParseError {
     },
     /// Not an address.
     #[error(
-        "{0:?} is not an address (`edge:` and hexadecimal digits): copy it whole from `edge-host ls actors`"
+        "{0:?} is not an address (`edge:` and hexadecimal digits): copy it whole from `edge-host \
+        ls actors`"
     )]
     Address(String),
 }

@@ -165,7 +165,7 @@ enum When {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    match dispatch(Cli::parse().command) {
+    match build::wrap().unwrap_or_else(|| dispatch(Cli::parse().command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("edge-host: {error:#}");
@@ -229,7 +229,8 @@ impl Target {
         let folder = self.data_folder()?;
         let whereabouts = crate::node::whereabouts(&folder).ok_or_else(|| {
             anyhow::anyhow!(
-                "no node runs on {}: start one with `edge-host run`, or name its folder with --data",
+                "no node runs on {}: start one with `edge-host run`, or name its folder with \
+                --data",
                 folder.display()
             )
         })?;

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// A wall time before this is a clock that was never set: 2020-01-01 (Pis boot in 1970).
 const SET_AFTER: Duration = Duration::from_secs(1_577_836_800);
 
+/// Names what was armed: when it is due, and a number.
+pub type Alarm = (Duration, u64);
+
 /// Time since the node started, and a queue of what falls due. Cheap to clone.
 pub struct Clock<T> {
     shared: Arc<Shared<T>>,
@@ -56,8 +59,9 @@ impl<T> Clock<T> {
         (wall > SET_AFTER).then_some(wall)
     }
 
-    /// Gives `what` back from [`Clock::wait`] once `after` has passed.
-    pub fn arm(&self, after: Duration, what: T) {
+    /// Gives `what` back from [`Clock::wait`] once `after` has passed, unless it is cancelled by the
+    /// alarm that this returns.
+    pub fn arm(&self, after: Duration, what: T) -> Alarm {
         let at = self.now().saturating_add(after);
         let mut state = self.state();
         let number = state.next;
@@ -68,6 +72,17 @@ impl<T> Clock<T> {
         if first {
             self.shared.changed.notify_all();
         }
+        (at, number)
+    }
+
+    /// Forgets what was armed, if it isn't due yet.
+    pub fn cancel(&self, alarm: Alarm) {
+        self.state().due.remove(&alarm);
+    }
+
+    /// How much is armed.
+    pub fn armed(&self) -> usize {
+        self.state().due.len()
     }
 
     /// Waits for what falls due next; `None` once the clock is closed.
@@ -104,6 +119,14 @@ impl<T> Clock<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_cancelled_leaves_nothing_behind() {
+        let clock = Clock::default();
+        let alarm = clock.arm(Duration::from_secs(1 << 40), "late");
+        clock.cancel(alarm);
+        assert_eq!(clock.armed(), 0);
+    }
 
     #[test]
     fn what_is_due_first_comes_first() {

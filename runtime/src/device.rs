@@ -241,6 +241,11 @@ impl Devices {
         lock(&self.shared.pins).is_output(pin)
     }
 
+    /// The holder of a pin.
+    pub fn owner(&self, pin: PinId) -> Option<ActorId> {
+        lock(&self.shared.pins).owner(pin)
+    }
+
     /// All held pins.
     pub fn pins(&self) -> Vec<PinState> {
         lock(&self.shared.pins).states(self.shared.now())

@@ -25,6 +25,8 @@ pub struct Limits {
     pub batch: usize,
     /// Armed timers of one actor.
     pub timers: usize,
+    /// Actors that one actor may watch at once.
+    pub monitors: usize,
     /// Linear memory of one actor, in bytes.
     pub memory_bytes: usize,
     /// Longest time of one activation, in milliseconds, before it is aborted as `over-budget`.
@@ -53,7 +55,8 @@ pub struct Limits {
     pub restart_ms: u64,
     /// Longest wait before any restart, in milliseconds.
     pub restart_longest_ms: u64,
-    /// Incarnations of one component that may fail within `quarantine_ms` on this node before its CID is quarantined.
+    /// Incarnations of one component that may fail within `quarantine_ms` on this node before its
+    /// CID is quarantined.
     pub quarantine_crashes: usize,
     /// The window for `quarantine_crashes`, in milliseconds.
     pub quarantine_ms: u64,
@@ -112,6 +115,7 @@ impl Default for Limits {
             effects: 4096,
             batch: 32,
             timers: 64,
+            monitors: 1024,
             memory_bytes: 16 << 20,
             turn_ms: 1000,
             storage_bytes: 4 << 20,

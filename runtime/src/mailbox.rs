@@ -5,6 +5,7 @@
 //! what armed or opened them. The mailbox also knows whether its actor is scheduled, so that no
 //! wake-up is lost and no actor is in the run queue twice.
 
+mod message;
 mod run_queue;
 mod timers;
 
@@ -13,137 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::address::{ActorId, Address, NodeId, TopicId};
+use crate::address::ActorId;
 use crate::reason::Reason;
 
+pub use message::{Edge, Letter, LinkEvent, Message};
 pub use run_queue::RunQueue;
-pub use timers::Timer;
 use timers::Timers;
+pub use timers::{Alarm, Timer};
 
 /// Events of links that may wait in a protocol's mailbox, for each letter that may.
 const LINK_EVENTS_PER_LETTER: usize = 16;
-
-/// An addressed message in flight.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Letter {
-    /// Opaque to the host.
-    #[serde(with = "serde_bytes")]
-    pub body: Vec<u8>,
-    /// Addresses that it carries.
-    pub carried: Vec<Address>,
-    /// Where an answer goes.
-    pub reply: Option<Address>,
-}
-
-/// All that can reach an actor: one of these is one turn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Message {
-    /// From another actor, or published on a topic.
-    Letter(Letter),
-    /// What came of a question.
-    Answer {
-        /// The token given with the question.
-        token: u64,
-        /// The answer, or why there is none.
-        outcome: Result<Letter, Reason>,
-    },
-    /// A letter that failed.
-    Undelivered {
-        /// The token given with the letter.
-        token: u64,
-        /// Why.
-        reason: Reason,
-    },
-    /// A timer fired.
-    Timer {
-        /// The key it was armed under.
-        key: u64,
-        /// The body it was armed with.
-        #[serde(with = "serde_bytes")]
-        body: Vec<u8>,
-    },
-    /// A monitored or spawned actor is gone for good.
-    Down {
-        /// The token given with `monitor` or `spawn`.
-        token: u64,
-        /// Why.
-        reason: Reason,
-    },
-    /// A change on an input pin.
-    Edge(Edge),
-    /// A pin's lease ran out.
-    Expired {
-        /// The device's number for the pin.
-        pin: u64,
-    },
-    /// For protocols.
-    Link(LinkEvent),
-}
-
-/// A change on an input pin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Edge {
-    /// The device's number for the pin.
-    pub pin: u64,
-    /// The new level.
-    pub level: bool,
-    /// Nanoseconds since the node started.
-    pub at: u64,
-    /// Counts edges since the pin was opened, lost ones included.
-    pub sequence: u64,
-    /// Edges lost just before this one.
-    pub dropped: u64,
-}
-
-/// What a protocol hears of its links.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum LinkEvent {
-    /// A node can be reached.
-    Reachable(NodeId),
-    /// A link is up.
-    Up {
-        /// Its number on this node.
-        link: u32,
-        /// The node at the other end.
-        node: NodeId,
-    },
-    /// A link is down.
-    Down {
-        /// Its number on this node.
-        link: u32,
-        /// The node that was at the other end.
-        node: NodeId,
-        /// Why.
-        reason: Reason,
-    },
-    /// Bytes from the other end.
-    Data {
-        /// The link's number on this node.
-        link: u32,
-        /// What came.
-        #[serde(with = "serde_bytes")]
-        body: Vec<u8>,
-    },
-    /// A new smoothed round-trip time.
-    Rtt {
-        /// The link's number on this node.
-        link: u32,
-        /// Nanoseconds.
-        rtt: u64,
-    },
-    /// A link that was full has room again.
-    Writable(u32),
-    /// An actor on this node published on a topic.
-    Published {
-        /// The topic.
-        topic: TopicId,
-        /// The body.
-        #[serde(with = "serde_bytes")]
-        body: Vec<u8>,
-    },
-}
 
 /// The mailbox of one actor.
 #[derive(Debug)]
@@ -162,6 +42,7 @@ struct State {
     edges: usize,
     lost_edges: Vec<(u64, u64)>,
     reserved: usize,
+    watching: usize,
     timers: Timers,
     scheduled: bool,
     closed: Option<Reason>,
@@ -315,14 +196,43 @@ impl Mailbox {
     }
 
     /// Arms a timer, in place of one with the same key. Gives the number of this arming, for
-    /// [`Mailbox::tick`] after `timer.after`.
-    pub fn arm(&self, key: u64, timer: Timer) -> u64 {
+    /// [`Mailbox::tick`] after `timer.after`, and the alarm that is void now.
+    pub fn arm(&self, key: u64, timer: Timer) -> (u64, Option<Alarm>) {
         self.state().timers.arm(key, timer)
     }
 
-    /// Disarms a timer.
-    pub fn disarm(&self, key: u64) {
-        self.state().timers.disarm(key);
+    /// Remembers the clock's alarm for an arming; false if that is void already.
+    pub fn set_alarm(&self, key: u64, generation: u64, alarm: Alarm) -> bool {
+        self.state().timers.set_alarm(key, generation, alarm)
+    }
+
+    /// Disarms a timer. Gives the alarm that is void now.
+    pub fn disarm(&self, key: u64) -> Option<Alarm> {
+        self.state().timers.disarm(key)
+    }
+
+    /// The alarms of all its timers.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.state().timers.alarms()
+    }
+
+    /// Places reserved for notices and answers.
+    pub fn reserved(&self) -> usize {
+        self.state().reserved
+    }
+
+    /// Counts one more actor that its owner watches; false at the limit.
+    pub fn watch(&self, most: usize) -> bool {
+        let mut state = self.state();
+        let room = state.watching < most;
+        state.watching += usize::from(room);
+        room
+    }
+
+    /// Counts watched actors out again: their `down` came, or the watch never began.
+    pub fn unwatch(&self, count: usize) {
+        let mut state = self.state();
+        state.watching = state.watching.saturating_sub(count);
     }
 
     /// The keys of the armed timers, `more` included, are at most `most`.
@@ -330,8 +240,8 @@ impl Mailbox {
         self.state().timers.with(more) <= most
     }
 
-    /// A timer is due: if it still is that arming, its tick is put in, unless one waits already. Gives
-    /// the time to its next tick, if there is one.
+    /// A timer is due: if it still is that arming, its tick is put in, unless one waits already.
+    /// Gives the time to its next tick, if there is one.
     pub fn tick(&self, key: u64, generation: u64) -> Option<Duration> {
         let mut state = self.state();
         let (message, next) = state.timers.tick(key, generation)?;

@@ -188,8 +188,8 @@ impl Node {
         begun.map(|()| node)
     }
 
-    /// Stops the node: no more letters from outside, mailboxes emptied or reported, pins safe. Gives
-    /// the messages that were still waiting, by actor.
+    /// Stops the node: no more letters from outside, mailboxes emptied or reported, pins safe.
+    /// Gives the messages that were still waiting, by actor.
     pub fn stop(&self) -> Vec<(String, usize)> {
         self.net.close();
         self.drain();

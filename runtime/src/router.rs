@@ -17,8 +17,8 @@ use dashmap::DashMap;
 use tokio::sync::oneshot;
 
 use crate::address::{ActorId, Address, NodeId};
-use crate::clock::Clock;
-use crate::mailbox::{Letter, Mailbox, Message};
+use crate::clock::{Alarm, Clock};
+use crate::mailbox::{Letter, Mailbox, Message, Timer};
 use crate::net::{Net, wire};
 use crate::reason::Reason;
 
@@ -54,12 +54,18 @@ pub struct Router {
     net: OnceLock<Net>,
     mailboxes: DashMap<ActorId, Arc<Mailbox>>,
     gone: DashMap<ActorId, Reason>,
-    questions: DashMap<ActorId, Asker>,
+    questions: DashMap<ActorId, Question>,
     tickets: DashMap<u64, Ticket>,
     next_ticket: AtomicU64,
     topics: Topics,
     links: Links,
     watches: Watches,
+}
+
+/// A question without an answer yet.
+struct Question {
+    asker: Asker,
+    alarm: Alarm,
 }
 
 /// Who waits for an answer.
@@ -111,7 +117,17 @@ impl Router {
 
     /// An actor is gone for good: nobody reaches it, and whoever watched it is told why.
     pub fn remove(&self, actor: ActorId, reason: Reason) {
-        self.mailboxes.remove(&actor);
+        let mailbox = self.mailboxes.remove(&actor).map(|(_, mailbox)| mailbox);
+        // Nobody waits for the answers any more.
+        if mailbox.is_some_and(|mailbox| mailbox.reserved() > 0) {
+            self.questions.retain(|_, question| match &question.asker {
+                Asker::Actor { mailbox, .. } if mailbox.owner() == actor => {
+                    self.clock.cancel(question.alarm);
+                    false
+                }
+                _ => true,
+            });
+        }
         self.topics.forget(actor);
         self.close_links(actor);
         if self.gone.len() >= REMEMBERED {
@@ -172,14 +188,17 @@ impl Router {
 
     /// What came of a question, by its reply id; false if nobody waits for it.
     pub fn answer(&self, reply: ActorId, outcome: Result<Letter, Reason>) -> bool {
-        match self.questions.remove(&reply) {
-            Some((_, Asker::Actor { mailbox, token })) => {
+        let Some((_, Question { asker, alarm })) = self.questions.remove(&reply) else {
+            return false;
+        };
+        self.clock.cancel(alarm);
+        match asker {
+            Asker::Actor { mailbox, token } => {
                 mailbox.notify(Message::Answer { token, outcome });
                 true
             }
             // An administrator who went away no longer wants to know.
-            Some((_, Asker::Administrator(answer))) => answer.send(outcome).is_ok(),
-            None => false,
+            Asker::Administrator(answer) => answer.send(outcome).is_ok(),
         }
     }
 
@@ -218,7 +237,28 @@ impl Router {
     pub fn tick(&self, actor: ActorId, key: u64, generation: u64) {
         let Some(mailbox) = self.mailboxes.get(&actor).map(|entry| entry.clone()) else { return };
         if let Some(next) = mailbox.tick(key, generation) {
-            self.clock.arm(next, Due::Tick { actor, key, generation });
+            self.wind(&mailbox, key, generation, next);
+        }
+    }
+
+    /// Arms a timer of an actor.
+    pub fn arm(&self, mailbox: &Mailbox, key: u64, timer: Timer) {
+        let after = timer.after;
+        let (generation, void) = mailbox.arm(key, timer);
+        void.into_iter().for_each(|alarm| self.clock.cancel(alarm));
+        self.wind(mailbox, key, generation, after);
+    }
+
+    /// Disarms a timer of an actor.
+    pub fn disarm(&self, mailbox: &Mailbox, key: u64) {
+        mailbox.disarm(key).into_iter().for_each(|alarm| self.clock.cancel(alarm));
+    }
+
+    fn wind(&self, mailbox: &Mailbox, key: u64, generation: u64, after: Duration) {
+        let actor = mailbox.owner();
+        let alarm = self.clock.arm(after, Due::Tick { actor, key, generation });
+        if !mailbox.set_alarm(key, generation, alarm) {
+            self.clock.cancel(alarm);
         }
     }
 
@@ -232,8 +272,11 @@ impl Router {
     ) {
         let reply = ActorId::random();
         letter.reply = Some(Address::new(reply, self.me));
-        self.questions.insert(reply, asker);
-        self.clock.arm(deadline, Due::Deadline(reply));
+        // The entry is held meanwhile: a deadline that is over at once still finds its question.
+        self.questions.entry(reply).or_insert_with(|| {
+            let alarm = self.clock.arm(deadline, Due::Deadline(reply));
+            Question { asker, alarm }
+        });
         if let Some(Err(reason)) = self.dispatch(from, to, letter, || Ticket::Question(reply)) {
             self.answer(reply, Err(reason));
         }

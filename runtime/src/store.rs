@@ -19,7 +19,8 @@ pub use cid::Cid;
 pub enum OpenError {
     /// Another process owns it.
     #[error(
-        "{dir} is in use by another edge-host: stop that one, or give this one its own `data` folder"
+        "{dir} is in use by another edge-host: stop that one, or give this one its own `data` \
+        folder"
     )]
     InUse {
         /// The data directory.
@@ -35,7 +36,8 @@ pub enum OpenError {
     },
     /// The embedded store is damaged or of another version.
     #[error(
-        "the state store in {dir} can't be opened: {error}: restore it, or move the folder away to begin anew"
+        "the state store in {dir} can't be opened: {error}: restore it, or move the folder away \
+        to begin anew"
     )]
     State {
         /// The store's directory.
@@ -52,7 +54,8 @@ impl OpenError {
     }
 }
 
-/// Ownership of a data directory, for as long as it lives; the system lets go of it if the process dies.
+/// Ownership of a data directory, for as long as it lives; the system lets go of it if the process
+/// dies.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,

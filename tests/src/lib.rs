@@ -1,6 +1,7 @@
 //! What scenarios on real nodes are made of: `edge-host` processes, a relay that cuts them off, and
 //! components built from source.
 
+pub mod demo;
 pub mod guests;
 pub mod process;
 pub mod relay;

@@ -42,21 +42,25 @@ impl Process {
     /// Writes the manifest and starts a node with it; returns when it can be spoken to. `data` in
     /// the folder is its data folder.
     pub fn start(folder: &Path, manifest: &str) -> anyhow::Result<Self> {
-        let mut process = Self::spawn(folder, manifest, Command::new(guests::edge_host()?))?;
+        Self::spawn(folder, manifest, Command::new(guests::edge_host()?))?.listening()
+    }
+
+    /// Waits until it can be spoken to.
+    pub fn listening(mut self) -> anyhow::Result<Self> {
         let listens = || {
-            let ended = process.child.try_wait().ok().flatten();
-            let file = process.folder.join("data/node.json");
+            let ended = self.child.try_wait().ok().flatten();
+            let file = self.folder.join("data/node.json");
             let pid = || -> Option<u64> {
                 let text = std::fs::read(file).ok()?;
                 serde_json::from_slice::<Value>(&text).ok()?["pid"].as_u64()
             };
-            let ready = pid() == Some(u64::from(process.child.id()));
+            let ready = pid() == Some(u64::from(self.child.id()));
             (ended.is_some() || ready).then_some(ended)
         };
         if let Some(status) = wait_for("the node listens", listens)? {
-            bail!("the node ended with {status}: {}", process.log());
+            bail!("the node ended with {status}: {}", self.log());
         }
-        Ok(process)
+        Ok(self)
     }
 
     /// Starts a node by a command of the caller's (a shell that sets limits, say), to which

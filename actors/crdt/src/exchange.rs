@@ -24,8 +24,8 @@ pub struct Exchange {
 struct Asker {
     /// What all of them have.
     seen: Dots,
-    /// Whether they may not know what is gone. A removal leaves no trace in what they have seen, so
-    /// that is told whenever something is.
+    /// Whether they may not know what is gone. A removal leaves no trace in what they have seen,
+    /// so that is told whenever something is.
     gone: bool,
 }
 

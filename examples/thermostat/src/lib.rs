@@ -35,7 +35,7 @@ impl Actor for Thermostat {
         match message {
             Message::Dial(celsius) => self.target.set(celsius, cx.stamp()),
             Message::Target(theirs) => self.target.merge(theirs),
-            Message::Tick => cx.publish("target", Message::Target(self.target.clone())),
+            Message::Tick => cx.publish("target", Message::Target(self.target)),
         }
         if let Some(room) = self.room.last(cx) {
             self.heater.set(room.value < *self.target.get(), cx);

@@ -1,11 +1,13 @@
-//! What one actor reads and asks for during a turn: its grants, its table, its durable values, and the
-//! effects so far.
+//! What one actor reads and asks for during a turn: its grants, its table, its durable values, and
+//! the effects so far.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::table::Table;
 use crate::{ActorKey, BusError, Effect, Granted, Handle, Kind, Reading, Refusal, Thing};
+
+mod effects;
 
 /// Which world an actor lives in, and so what it may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -22,20 +24,8 @@ pub enum World {
 /// A device on a bus: from what is written, and how many bytes to read, to what is read.
 pub type Device = Box<dyn FnMut(&[u8], usize) -> Result<Vec<u8>, BusError>>;
 
-/// As in the host's `limits.rs`: a simulated actor meets the same ends.
-mod limits {
-    pub const EFFECTS: usize = 4096;
-    pub const LETTER_BYTES: usize = 256 << 10;
-    pub const CARRIED: usize = 16;
-    pub const KEY_BYTES: usize = 512;
-    pub const VALUE_BYTES: usize = 256 << 10;
-    pub const STORAGE_BYTES: usize = 4 << 20;
-    pub const RANGE_ENTRIES: usize = 1024;
-    pub const TRANSFER_BYTES: usize = 8 << 10;
-}
-
-/// One actor's desk. A turn is `begin`, any number of reads and [`apply`](Desk::apply), and `commit`
-/// or `undo`.
+/// One actor's desk. A turn is `begin`, any number of reads and [`apply`](Desk::apply), and
+/// `commit` or `undo`.
 #[derive(Default)]
 pub struct Desk {
     /// The actor itself.
@@ -128,7 +118,7 @@ impl Desk {
                 None => found.remove(&**key),
             };
         }
-        let limit = (limit as usize).min(limits::RANGE_ENTRIES);
+        let limit = (limit as usize).min(effects::RANGE_ENTRIES);
         found.into_iter().take(limit).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
     }
 
@@ -150,7 +140,7 @@ impl Desk {
 
     /// Takes an effect, or says why not. Gives the handle that `keep` and `spawn` make, else 0.
     pub fn apply(&mut self, effect: Effect) -> Result<Handle, Refusal> {
-        if self.effects.len() >= limits::EFFECTS {
+        if self.effects.len() >= effects::EFFECTS {
             return Err(Refusal::OverLimit);
         }
         let handle = self.check(&effect)?;
@@ -163,7 +153,7 @@ impl Desk {
         let Some(Thing::Bus(name)) = self.table.held(bus) else {
             return Err(BusError::Denied);
         };
-        if write.len().max(read as usize) > limits::TRANSFER_BYTES {
+        if write.len().max(read as usize) > effects::TRANSFER_BYTES {
             return Err(BusError::Overrun);
         }
         let device = self.devices.get_mut(name).ok_or(BusError::NoAcknowledge)?;
@@ -239,123 +229,12 @@ impl Desk {
             Kind::Child => Granted::Child(handle),
         })
     }
-
-    fn check(&mut self, effect: &Effect) -> Result<Handle, Refusal> {
-        match effect {
-            Effect::Send { to, body, carried, .. } => self.letter(*to, body, carried, true)?,
-            Effect::Ask { to, body, carried, .. } => self.letter(*to, body, carried, false)?,
-            Effect::Keep { address } => {
-                self.address(*address)?;
-                self.table.keep(*address);
-                return Ok(*address);
-            }
-            Effect::Release { address } => {
-                self.address(*address)?;
-                self.table.let_go(*address);
-            }
-            Effect::Put { key, value } => {
-                let stored: usize = self.store.iter().map(|(k, v)| k.len() + v.len()).sum();
-                let written =
-                    self.writes.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len));
-                let sum = stored + written.sum::<usize>() + key.len() + value.len();
-                limit(key.len(), limits::KEY_BYTES)?;
-                limit(value.len(), limits::VALUE_BYTES)?;
-                limit(sum, limits::STORAGE_BYTES).map_err(|_| Refusal::OverQuota)?;
-                self.writes.insert(key.clone(), Some(value.clone()));
-            }
-            Effect::Delete { key } => {
-                self.writes.insert(key.clone(), None);
-            }
-            Effect::Drive { pin, high } => match self.table.held(*pin) {
-                Some(Thing::Pin(name)) => {
-                    self.pins.insert(name.clone(), *high);
-                }
-                _ => return Err(Refusal::BadHandle),
-            },
-            Effect::Spawn { child, grants, .. } => return self.spawn(*child, grants),
-            Effect::Stop { actor } | Effect::Monitor { actor, .. } => match self.table.held(*actor)
-            {
-                Some(Thing::Actor(_)) => {}
-                _ => return Err(Refusal::BadHandle),
-            },
-            Effect::Arm { body, .. } => limit(body.len(), limits::LETTER_BYTES)?,
-            Effect::Disarm { .. } | Effect::Log { .. } => {}
-            Effect::Connect { node } if node.len() == 32 => self.protocol()?,
-            Effect::Connect { .. } => return Err(Refusal::BadHandle),
-            Effect::Disconnect { link } => {
-                self.protocol()?;
-                self.links.remove(link).ok_or(Refusal::BadHandle)?;
-            }
-            Effect::Transmit { link, body, .. } => {
-                self.protocol()?;
-                let room = self.links.get_mut(link).ok_or(Refusal::BadHandle)?;
-                *room = room.checked_sub(body.len()).ok_or(Refusal::OverLimit)?;
-            }
-            Effect::Deliver { body, .. } => {
-                self.protocol()?;
-                limit(body.len(), limits::LETTER_BYTES)?;
-            }
-        }
-        Ok(0)
-    }
-
-    fn letter(
-        &mut self,
-        to: Handle,
-        body: &[u8],
-        carried: &[Handle],
-        topics: bool,
-    ) -> Result<(), Refusal> {
-        limit(body.len(), limits::LETTER_BYTES)?;
-        limit(carried.len(), limits::CARRIED)?;
-        for handle in carried {
-            self.address(*handle)?;
-        }
-        match self.table.held(to).ok_or(Refusal::BadHandle)? {
-            Thing::Actor(_) => {}
-            Thing::Reply(..) => {
-                self.table.let_go(to);
-            }
-            Thing::Topic(_) if topics && carried.is_empty() => {}
-            Thing::Topic(_) => return Err(Refusal::Denied),
-            _ => return Err(Refusal::BadHandle),
-        }
-        Ok(())
-    }
-
-    fn address(&self, handle: Handle) -> Result<(), Refusal> {
-        match self.table.held(handle) {
-            Some(Thing::Actor(_) | Thing::Reply(..)) => Ok(()),
-            _ => Err(Refusal::BadHandle),
-        }
-    }
-
-    fn spawn(&mut self, child: Handle, grants: &[(String, Handle)]) -> Result<Handle, Refusal> {
-        let Some(Thing::Child(_)) = self.table.held(child) else {
-            return Err(Refusal::BadHandle);
-        };
-        for (_, handle) in grants {
-            self.table.held(*handle).ok_or(Refusal::BadHandle)?;
-        }
-        let key = ActorKey { node: self.me.node, number: self.next_number };
-        let handle = self.table.insert(Thing::Actor(key), true).ok_or(Refusal::OverLimit)?;
-        self.next_number += 1;
-        Ok(handle)
-    }
-
-    fn protocol(&self) -> Result<(), Refusal> {
-        if self.world == World::Protocol { Ok(()) } else { Err(Refusal::Denied) }
-    }
 }
 
 impl fmt::Debug for Desk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Desk").field("me", &self.me).field("effects", &self.effects).finish()
     }
-}
-
-fn limit(size: usize, most: usize) -> Result<(), Refusal> {
-    if size > most { Err(Refusal::OverLimit) } else { Ok(()) }
 }
 
 fn kind(thing: &Thing) -> Kind {

@@ -5,9 +5,11 @@
 //! none of it, and chance comes from one seed: the same seed gives the same trace
 //! ([`Simulation::trace`]). The core never reads a clock, never iterates over a map without order.
 //!
-//! It is simpler than the host where nothing but speed or fullness would show: mailboxes are unbounded
-//! while an actor is down, turns have no time budget, pins have no lease (`expire` says when one ends).
+//! It is simpler than the host where nothing but speed or fullness would show: mailboxes are
+//! unbounded while an actor is down, turns have no time budget, pins have no lease (`expire` says
+//! when one ends).
 
+mod deeds;
 mod desk;
 mod event;
 mod links;
@@ -15,8 +17,11 @@ mod machine;
 mod message;
 mod network;
 mod outages;
+mod outside;
 mod simulation;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod turns;
 

@@ -35,10 +35,8 @@ const ROOM: usize = 256 << 10;
 impl Simulation {
     /// The protocols of a node.
     pub(crate) fn protocols(&self, node: usize) -> Vec<ActorKey> {
-        let protocol = |key: &ActorKey| {
-            self.actors.get(key).is_some_and(|actor| actor.role.world == World::Protocol)
-        };
-        self.on(node).into_iter().filter(protocol).collect()
+        let protocol = |(_, actor): &(&ActorKey, &Actor)| actor.role.world == World::Protocol;
+        self.of(node).filter(protocol).map(|(key, _)| *key).collect()
     }
 
     /// A publication: other subscribers on the node have it at once; other nodes' by the node's
@@ -46,13 +44,10 @@ impl Simulation {
     pub(crate) fn publish(&mut self, from: ActorKey, topic: &str, body: Vec<u8>) {
         let protocols = self.protocols(from.node);
         let bare = protocols.is_empty();
-        let to: Vec<_> = self
-            .actors
-            .iter()
-            .filter(|(key, actor)| **key != from && subscribes(actor, topic))
-            .filter(|(key, _)| bare || key.node == from.node)
-            .map(|(key, _)| *key)
-            .collect();
+        let wants = |(key, actor): &(&ActorKey, &Actor)| **key != from && subscribes(actor, topic);
+        let others = self.actors.iter().filter(|(key, _)| bare && key.node != from.node);
+        let to: Vec<_> =
+            self.of(from.node).chain(others).filter(wants).map(|(key, _)| *key).collect();
         for to in to {
             for at in self.roads.datagram(from, to, self.now, &mut self.chance) {
                 if !self.connected(from.node, to.node) {
@@ -74,12 +69,8 @@ impl Simulation {
             let mut held = actor.desk.topics();
             held.any(|name| topic_id(name).as_slice() == topic)
         };
-        let to: Vec<_> = self
-            .actors
-            .iter()
-            .filter(|(key, actor)| key.node == from.node && **key != from && matches(actor))
-            .map(|(key, _)| *key)
-            .collect();
+        let wants = |(key, actor): &(&ActorKey, &Actor)| **key != from && matches(actor);
+        let to: Vec<_> = self.of(from.node).filter(wants).map(|(key, _)| *key).collect();
         for to in to {
             self.local(to, Cargo::Publication { body: body.clone() }, 1);
         }

@@ -6,9 +6,10 @@ use crate::{Desk, Message, Now};
 
 /// One incarnation of one actor.
 ///
-/// Reads and effects of a turn go through its [`Desk`]: an owned value, so that an engine which wants
-/// its data `'static` can take it (`std::mem::take`) for the call and must put it back. An error, from
-/// any of these, ends the incarnation: the desk's effects are undone, and the actor begins again.
+/// Reads and effects of a turn go through its [`Desk`]: an owned value, so that an engine which
+/// wants its data `'static` can take it (`std::mem::take`) for the call and must put it back. An
+/// error, from any of these, ends the incarnation: the desk's effects are undone, and the actor
+/// begins again.
 pub trait Machine: Any {
     /// The first turn.
     fn start(&mut self, now: Now, desk: &mut Desk) -> Result<(), String>;

@@ -187,7 +187,8 @@ pub enum Class {
     Bulk,
 }
 
-/// What a turn asks of the world. Fields are as in the functions of the WIT's `effects` and `links`.
+/// What a turn asks of the world. Fields are as in the functions of the WIT's `effects` and
+/// `links`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the WIT says it, function by function")]
 pub enum Effect {

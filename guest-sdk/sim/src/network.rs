@@ -97,7 +97,8 @@ pub(crate) struct Roads {
 
 /// The time that one datagram more takes to be missed and sent again, beyond a round trip.
 const RETRANSMIT: u64 = 25_000_000;
-/// A letter on one node takes so long: time must pass, or two actors could talk for ever in one instant.
+/// A letter on one node takes so long: time must pass, or two actors could talk for ever in one
+/// instant.
 const LOCAL: u64 = 1_000;
 /// More losses in a row than this are not drawn.
 const TRIES: u32 = 16;

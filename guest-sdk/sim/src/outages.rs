@@ -111,7 +111,8 @@ impl Simulation {
         self.schedule(at, Event::Arrive { parcel, life: None });
     }
 
-    /// Keeps a parcel until the outage that it met ends, or sends it back if that has gone on too long.
+    /// Keeps a parcel until the outage that it met ends, or sends it back if that has gone on too
+    /// long.
     pub(crate) fn hold(&mut self, parcel: Parcel) {
         let pair = pair(parcel.from.node, parcel.to.node);
         // A node that has not booted yet is an outage too.
@@ -216,6 +217,9 @@ impl Simulation {
     }
 
     fn schedule_reachable(&mut self, pair: Pair) {
+        if !self.knows(pair.0, pair.1) && !self.knows(pair.1, pair.0) {
+            return;
+        }
         let soon = self.chance.below(nanoseconds(Duration::from_millis(50)));
         self.schedule(self.now + soon, Event::Reachable { pair });
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::event::{Cargo, Event, Parcel};
 use crate::links::Link;
-use crate::network::{Chance, Roads, nanoseconds, pair};
+use crate::network::{Chance, Roads, nanoseconds};
 use crate::trace::Trace;
-use crate::{ActorKey, Component, Desk, Edge, Machine, Network, Reading, Thing, World};
+use crate::{ActorKey, Component, Desk, Machine, Network, Reading, Thing, World};
 
 /// What a named actor of a node is made of.
 #[derive(Clone)]
@@ -37,8 +37,8 @@ pub struct Failure {
 
 /// A whole cluster on one seed.
 ///
-/// Add nodes and their actors, then [`run_for`](Simulation::run_for) and look. Nodes boot within the
-/// first second, never in the same instant, as real ones do.
+/// Add nodes and their actors, then [`run_for`](Simulation::run_for) and look. Nodes boot within
+/// the first second, never in the same instant, as real ones do.
 pub struct Simulation {
     pub(crate) now: u64,
     pub(crate) chance: Chance,
@@ -158,7 +158,8 @@ impl Simulation {
         key
     }
 
-    /// The key of a node's named actor, which may be placed later: so actors can be granted each other.
+    /// The key of a node's named actor, which may be placed later: so actors can be granted each
+    /// other.
     pub fn key(&mut self, node: usize, name: &str) -> ActorKey {
         let next = ActorKey { node, number: self.next_number };
         let key = *self.nodes[node].actors.entry(name.to_owned()).or_insert(next);
@@ -176,64 +177,9 @@ impl Simulation {
         self.components.insert(name.to_owned(), (world, component));
     }
 
-    /// Whom a node's protocols are told of when it boots; without this, all other nodes.
-    pub fn peers(&mut self, node: usize, peers: &[usize]) {
-        self.nodes[node].peers = Some(peers.to_vec());
-    }
-
-    /// A node's wall clock, as the time since 1970 at virtual time 0. `None`: it doesn't know the time.
-    pub fn wall(&mut self, node: usize, wall: Option<Duration>) {
-        self.nodes[node].wall = wall.map(nanoseconds);
-    }
-
-    /// Connects two nodes otherwise than the rest.
-    pub fn road(&mut self, a: usize, b: usize, network: Network) {
-        self.roads.special.insert(pair(a, b), network);
-    }
-
-    /// A new reading of one of a node's sensors.
-    pub fn reading(&mut self, node: usize, sensor: &str, value: f64) {
-        self.trace.note(&(self.now, node, sensor, value.to_bits()));
-        let at = self.now.saturating_sub(self.nodes[node].booted_at);
-        self.nodes[node].sensors.insert(sensor.to_owned(), Reading { value, at });
-    }
-
-    /// A change on an input pin, seen by the actor that holds it.
-    pub fn edge(&mut self, node: usize, pin: &str, level: bool) {
-        let at = self.now.saturating_sub(self.nodes[node].booted_at);
-        let edge = Edge { pin: 0, level, at, sequence: 1, dropped: 0 };
-        for key in self.on(node) {
-            self.local(key, Cargo::Edge { pin: pin.to_owned(), edge }, 0);
-        }
-    }
-
-    /// Ends a pin's lease: it goes low and its holder is told.
-    pub fn expire(&mut self, node: usize, pin: &str) {
-        for key in self.on(node) {
-            self.local(key, Cargo::Expired { pin: pin.to_owned() }, 0);
-        }
-    }
-
-    /// A letter from outside, as an administrator sends one.
-    pub fn post(&mut self, to: ActorKey, body: Vec<u8>) {
-        let cargo = Cargo::Letter { body, carried: Vec::new(), reply: None, token: 0 };
-        self.local(to, cargo, 0);
-    }
-
-    /// The level of an output pin: false where none of the node's actors has driven it.
-    pub fn pin(&self, node: usize, pin: &str) -> bool {
-        let actors = self.actors.iter().filter(|(key, _)| key.node == node);
-        actors.filter_map(|(_, actor)| actor.desk.pins.get(pin)).any(|level| *level)
-    }
-
-    /// An actor's present incarnation, to look into. One that is not running has had no `start`.
-    pub fn machine(&self, actor: ActorKey) -> Option<&dyn Machine> {
-        self.actors.get(&actor).map(|actor| &*actor.machine)
-    }
-
-    /// A node's actors, children included.
+    /// A node's actors, children included, in the order they came.
     pub fn on(&self, node: usize) -> Vec<ActorKey> {
-        self.actors.keys().filter(|key| key.node == node).copied().collect()
+        self.of(node).map(|(key, _)| *key).collect()
     }
 
     /// A node's id.
@@ -284,6 +230,11 @@ impl Simulation {
     /// The latest lines of all actors' logs.
     pub fn log(&self) -> impl Iterator<Item = &(Duration, ActorKey, String)> {
         self.log.iter()
+    }
+
+    pub(crate) fn of(&self, node: usize) -> impl Iterator<Item = (&ActorKey, &Actor)> {
+        let key = |number| ActorKey { node, number };
+        self.actors.range(key(0)..=key(u64::MAX))
     }
 
     pub(crate) fn add(&mut self, key: ActorKey, role: Role, parent: Option<(ActorKey, u64)>) {

@@ -33,8 +33,8 @@ pub enum Thing {
 /// Places of one table.
 const PLACES: usize = 4096;
 
-/// The table. What a letter brought dies with the turn unless kept; what is let go in a turn can still
-/// be resolved until its end, since the turn's effects may name it.
+/// The table. What a letter brought dies with the turn unless kept; what is let go in a turn can
+/// still be resolved until its end, since the turn's effects may name it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     places: Vec<Place>,

@@ -1,5 +1,5 @@
-//! For protocols: links to other nodes, and the local ends of topics. In any other world all of these
-//! are `Denied`.
+//! For protocols: links to other nodes, and the local ends of topics. In any other world all of
+//! these are `Denied`.
 
 use super::Context;
 use crate::host::Links;

@@ -1,4 +1,5 @@
-//! Timers. A timer is named by its message: arming the same one again replaces it, after a restart too.
+//! Timers. A timer is named by its message: arming the same one again replaces it, after a restart
+//! too.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use super::{Context, nanoseconds};
 use crate::{Actor, codec};
 
 impl<A: Actor> Context<'_, A> {
-    /// The message comes to `handle` again and again. Ticks that the actor has not taken yet are one.
+    /// The message comes to `handle` again and again. Ticks that the actor has not taken yet are
+    /// one.
     pub fn every(&mut self, period: Duration, message: A::Message) {
         // A period of 0 would mean once.
         let period = nanoseconds(period).max(1);

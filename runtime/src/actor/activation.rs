@@ -17,7 +17,8 @@ use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance};
 
-/// The kind of the store's records for letters set aside; their name is the actor's id and a number.
+/// The kind of the store's records for letters set aside; their name is the actor's id and a
+/// number.
 pub(crate) const SET_ASIDE: &str = "set-aside";
 
 impl Scheduler {
@@ -130,7 +131,7 @@ impl Scheduler {
     ) {
         self.drop_instance(body, &messages, failure.reason);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         if messages.len() > 1 {
             // Which of them it was shows when each is given alone; that is no failure yet.
             body.single = messages.len();
@@ -150,7 +151,8 @@ impl Scheduler {
         match supervisor::decide(restart, history, Exit::Failed, now, jitter, &self.limits) {
             _ if self.quarantined(&body.code.cid) => {
                 let why = format!(
-                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, then start it again",
+                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
+                    then start it again",
                     body.code.cid,
                     self.limits.quarantine_crashes,
                     self.limits.quarantine_ms / 1000
@@ -364,6 +366,7 @@ impl Scheduler {
         body.phase = Phase::Gone;
         self.drop_instance(body, &[], reason);
         self.release_devices(&actor.spec);
+        actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
         let waiting = actor.mailbox.close(reason);
         actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
         actor.note(|status| {
@@ -377,7 +380,7 @@ impl Scheduler {
                 self.router.unanswered(&reply, reason);
             }
         }
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         self.forget(actor);
         self.router.remove(actor.id, reason);
         if let Some(parent) = &actor.spec.parent {
@@ -388,6 +391,8 @@ impl Scheduler {
     pub(super) fn undo(&self, actor: &Actor, effects: &Effects) {
         let reserved = effects.letters.iter().filter(|letter| letter.reserved()).count();
         actor.mailbox.unreserve(reserved);
+        let watched = effects.family.iter().filter(|change| change.watches()).count();
+        actor.mailbox.unwatch(watched);
     }
 }
 

@@ -11,7 +11,6 @@ use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::device::PinId;
 use crate::mailbox::{Letter, Message};
 use crate::reason::Reason;
-use crate::router::Due;
 use crate::store::state::Commit;
 use crate::wasm::effects::{Effects, LinkEffect, Outgoing};
 
@@ -65,7 +64,7 @@ impl Scheduler {
         for pin in actor.pins() {
             self.make_safe(actor, pin);
         }
-        self.stop_children(actor.id);
+        self.stop_children(actor);
         actor.journal.write(format!("not committed, to be tried again: {why}"));
         actor.note(|status| {
             status.last_failure = Some(why.into());
@@ -98,13 +97,10 @@ impl Scheduler {
             self.router.unanswered(&reply, Reason::NoAnswer);
         }
         for (key, timer) in effects.timers {
-            let Some(timer) = timer else {
-                actor.mailbox.disarm(key);
-                continue;
-            };
-            let after = timer.after;
-            let generation = actor.mailbox.arm(key, timer);
-            self.clock.arm(after, Due::Tick { actor: actor.id, key, generation });
+            match timer {
+                Some(timer) => self.router.arm(&actor.mailbox, key, timer),
+                None => self.router.disarm(&actor.mailbox, key),
+            }
         }
         for effect in effects.links {
             self.drive_link(actor, effect);

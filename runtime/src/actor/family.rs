@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Command, Parent, Scheduler};
+use super::{Actor, Command, Parent, Scheduler, lock};
 use crate::address::{ActorId, Address};
 use crate::mailbox::Message;
 use crate::reason::Reason;
@@ -26,7 +26,7 @@ impl Scheduler {
 
     /// Stops the children of an actor that stopped, or whose incarnation failed: the next one
     /// does not know them.
-    pub(super) fn stop_children(&self, parent: ActorId) {
+    pub(super) fn stop_children(&self, parent: &Actor) {
         for child in self.children(parent) {
             self.command(&child, Command::Stop { done: None });
         }
@@ -41,7 +41,7 @@ impl Scheduler {
         token: u64,
     ) -> Result<(), String> {
         let child = parent.spec.children.get(grant).ok_or("its manifest entry grants none")?;
-        let siblings = self.children(parent.id);
+        let siblings = self.children(parent);
         let of_this = |other: &&Arc<Actor>| {
             other.spec.parent.as_ref().is_some_and(|parent| parent.grant == grant)
         };
@@ -62,6 +62,7 @@ impl Scheduler {
         let mailbox = parent.mailbox.clone();
         spec.parent = Some(Parent { id: parent.id, grant: grant.into(), mailbox, token });
         self.spawn(id, spec);
+        lock(&parent.children).push(id);
         Ok(())
     }
 
@@ -76,9 +77,10 @@ impl Scheduler {
         }
     }
 
-    fn children(&self, parent: ActorId) -> Vec<Arc<Actor>> {
-        let is_child =
-            |actor: &Arc<Actor>| actor.spec.parent.as_ref().is_some_and(|other| other.id == parent);
-        self.actors.iter().map(|entry| entry.clone()).filter(is_child).collect()
+    fn children(&self, parent: &Actor) -> Vec<Arc<Actor>> {
+        let mut children = lock(&parent.children);
+        let living: Vec<_> = children.iter().filter_map(|id| self.find(*id)).collect();
+        *children = living.iter().map(|child| child.id).collect();
+        living
     }
 }

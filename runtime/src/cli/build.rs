@@ -1,5 +1,7 @@
 //! `edge-host build`: an actor crate becomes a component with a reproducible name.
 
+mod owners;
+
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,9 +11,13 @@ use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use crate::store::blobs::cid_of;
+use owners::Local;
 
+/// Tells this program, called by cargo as a wrapper, the folders whose names are to be taken out.
+const REMAP: &str = "EDGE_HOST_REMAP";
 const TARGET: &str = "wasm32-unknown-unknown";
-/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of it.
+/// A guest's own stack, in bytes: what serde needs with room to spare; an actor touches little of
+/// it.
 const STACK_BYTES: usize = 64 << 10;
 /// Memory that a guest starts with, in bytes: the SDK's allocator fills it before it asks for more.
 const MEMORY_BYTES: usize = 256 << 10;
@@ -86,7 +92,10 @@ fn compile(
     folder: &Path,
     rustc: &Rustc,
 ) -> anyhow::Result<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let (remap, locals) = folders(source, manifest)?;
+    let used = owners::claim(folder, &locals);
+    used.with_context(|| format!("can't use {}", folder.display()))?;
+    let mut cargo = Command::new(cargo());
     cargo.args([
         "build",
         "--release",
@@ -96,7 +105,9 @@ fn compile(
         "--message-format=json-render-diagnostics",
     ]);
     cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(source, manifest)?.join("\x1f"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
+    cargo.env("RUSTC_WRAPPER", std::env::current_exe()?);
+    cargo.env(REMAP, remap);
     let profile = [
         ("OPT_LEVEL", "3"),
         ("LTO", "fat"),
@@ -109,13 +120,7 @@ fn compile(
         cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
     }
     // A caller's own flags and wrappers would change the component's name.
-    for key in [
-        "RUSTFLAGS",
-        "RUSTC_WRAPPER",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET",
-    ] {
+    for key in ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         cargo.env_remove(key);
     }
     if let Some(path) = &rustc.path {
@@ -129,8 +134,13 @@ fn compile(
     if !output.status.success() {
         bail!("{} doesn't compile: see above", source.display());
     }
+    module_of(&output.stdout, source, manifest)
+}
+
+/// The one program's file among what cargo says that it made.
+fn module_of(said: &[u8], source: &Path, manifest: &Path) -> anyhow::Result<PathBuf> {
     let own = manifest.to_string_lossy();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(said);
     let modules: Vec<PathBuf> = said
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -153,31 +163,78 @@ fn compile(
     }
 }
 
-/// Flags that make a small guest, and the same bytes in any folder.
-fn flags(source: &Path, manifest: &Path) -> anyhow::Result<Vec<String>> {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+/// Flags that make a small guest. They are the same for every folder, so that all builds of a user
+/// share what they depend on; what names the folder goes through [`wrap`].
+fn flags() -> Vec<String> {
+    let home = folder_of("CARGO_HOME").or_else(|| Some(folder_of("HOME")?.join(".cargo")));
     let mut flags = vec![
         format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
         format!("-Clink-arg=--initial-memory={MEMORY_BYTES}"),
     ];
-    // The last match wins, so the most special comes last.
-    if let Some(home) = home {
-        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
-    }
-    let workspace = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["locate-project", "--workspace", "--message-format=plain", "--manifest-path"])
+    flags.extend(home.map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
+    flags
+}
+
+/// The folders of the sources that are compiled from this machine, each with what it is called in the
+/// result: the workspace, and local dependencies outside it. And all local packages.
+fn folders(source: &Path, manifest: &Path) -> anyhow::Result<(String, Vec<Local>)> {
+    let output = Command::new(cargo())
+        .args(["metadata", "--format-version=1", "--filter-platform", TARGET, "--manifest-path"])
         .arg(manifest)
         .current_dir(source)
+        .stderr(Stdio::inherit())
         .output()
         .context("can't run cargo: install it with rustup")?;
-    let root = String::from_utf8_lossy(&workspace.stdout).trim().to_string();
-    // One flag for all of a workspace's actors: they share what they depend on.
-    let root = Path::new(&root).parent().filter(|root| source.starts_with(root));
-    let root = root.unwrap_or(source);
-    flags.push(format!("--remap-path-prefix={}=/src", root.display()));
-    Ok(flags)
+    if !output.status.success() {
+        bail!("{}: cargo can't make sense of it: see above", manifest.display());
+    }
+    let said: Value =
+        serde_json::from_slice(&output.stdout).context("can't read cargo's answer")?;
+    let root = said["workspace_root"].as_str().unwrap_or_default();
+    let mut folders = format!("{root}=/src");
+    let mut locals = Vec::new();
+    for package in said["packages"].as_array().into_iter().flatten() {
+        let (Some(name), Some(manifest)) =
+            (package["name"].as_str(), package["manifest_path"].as_str())
+        else {
+            continue;
+        };
+        if !package["source"].is_null() {
+            continue;
+        }
+        let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
+        let inside = folder.strip_prefix(root);
+        if inside.is_err() {
+            folders.push_str(&format!("\n{}=/{name}", folder.display()));
+        }
+        let place = inside.unwrap_or(folder).display().to_string();
+        locals.push(Local { name: name.into(), place, folder: folder.display().to_string() });
+    }
+    Ok((folders, locals))
+}
+
+/// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of the
+/// result. `None` if it isn't called as that.
+pub(super) fn wrap() -> Option<anyhow::Result<()>> {
+    let folders = std::env::var(REMAP).ok()?;
+    let mut arguments = std::env::args_os().skip(1);
+    let rustc = arguments.next()?;
+    let mut command = Command::new(rustc);
+    command.args(arguments);
+    command.args(folders.lines().map(|folder| format!("--remap-path-prefix={folder}")));
+    Some(match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => Err(error).context("can't run rustc: install it with rustup"),
+    })
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// A folder that the environment names.
+fn folder_of(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// The compiler of guests.
@@ -200,7 +257,10 @@ impl Rustc {
         }
         let made = cache()?.join("toolchain/bin/rustc");
         Self::at(None, source).or_else(|| Self::at(Some(made), source)).with_context(|| {
-            format!("no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or `make toolchain` in edge-host's repository")
+            format!(
+                "no rustc here builds for {TARGET}: run `rustup target add {TARGET}`, or \
+                `make toolchain` in edge-host's repository"
+            )
         })
     }
 
@@ -225,9 +285,8 @@ impl Rustc {
 
 /// The folder that builds of one user share.
 fn cache() -> anyhow::Result<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    folder("EDGE_HOST_CACHE")
-        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("edge-host")))
-        .or_else(|| Some(folder("HOME")?.join(".cache/edge-host")))
+    folder_of("EDGE_HOST_CACHE")
+        .or_else(|| Some(folder_of("XDG_CACHE_HOME")?.join("edge-host")))
+        .or_else(|| Some(folder_of("HOME")?.join(".cache/edge-host")))
         .context("no cache folder: set HOME or EDGE_HOST_CACHE")
 }

@@ -63,7 +63,9 @@ pub(super) fn start(
     });
     match call(target, &Request::Start { name: name.clone(), config }, None)? {
         Answer::Started { address, cid, origin } if target.json => {
-            let row = serde_json::json!({ "name": name, "address": address, "cid": cid, "origin": origin });
+            let row = serde_json::json!({
+                "name": name, "address": address, "cid": cid, "origin": origin,
+            });
             println!("{row}");
         }
         Answer::Started { cid, origin, .. } => println!("{name} runs {cid} ({origin})"),

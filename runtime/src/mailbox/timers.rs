@@ -8,6 +8,9 @@ use super::Message;
 /// A repeating timer ticks no faster than this.
 const FASTEST: Duration = Duration::from_millis(1);
 
+/// The clock's name for what it will say.
+pub type Alarm = (Duration, u64);
+
 /// A timer to arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer {
@@ -29,21 +32,35 @@ pub(super) struct Timers {
 struct Armed {
     timer: Timer,
     generation: u64,
+    /// The clock's name for its next tick.
+    alarm: Option<Alarm>,
     /// A tick is in the mailbox.
     waits: bool,
 }
 
 impl Timers {
-    pub(super) fn arm(&mut self, key: u64, timer: Timer) -> u64 {
+    /// Gives the number of this arming, and the alarm of the one that it replaces.
+    pub(super) fn arm(&mut self, key: u64, timer: Timer) -> (u64, Option<Alarm>) {
         let generation = self.next;
         self.next += 1;
-        let waits = self.armed.get(&key).is_some_and(|old| old.waits);
-        self.armed.insert(key, Armed { timer, generation, waits });
-        generation
+        let old = self.armed.remove(&key);
+        let waits = old.as_ref().is_some_and(|old| old.waits);
+        self.armed.insert(key, Armed { timer, generation, alarm: None, waits });
+        (generation, old.and_then(|old| old.alarm))
     }
 
-    pub(super) fn disarm(&mut self, key: u64) {
-        self.armed.remove(&key);
+    pub(super) fn disarm(&mut self, key: u64) -> Option<Alarm> {
+        self.armed.remove(&key)?.alarm
+    }
+
+    /// False if it is not that arming any more.
+    pub(super) fn set_alarm(&mut self, key: u64, generation: u64, alarm: Alarm) -> bool {
+        let armed = self.armed.get_mut(&key).filter(|armed| armed.generation == generation);
+        armed.map(|armed| armed.alarm = Some(alarm)).is_some()
+    }
+
+    pub(super) fn alarms(&self) -> Vec<Alarm> {
+        self.armed.values().filter_map(|armed| armed.alarm).collect()
     }
 
     pub(super) fn with(&self, more: impl Iterator<Item = u64>) -> usize {
@@ -88,7 +105,7 @@ mod tests {
     #[test]
     fn ticks_not_yet_taken_are_one_tick() {
         let mut timers = Timers::default();
-        let generation = timers.arm(7, every(1));
+        let (generation, _) = timers.arm(7, every(1));
         let (message, next) = timers.tick(7, generation).unwrap();
         assert!(message.is_some());
         assert_eq!(next, Some(Duration::from_secs(1)));
@@ -101,8 +118,12 @@ mod tests {
     #[test]
     fn arming_again_replaces_and_a_single_tick_disarms() {
         let mut timers = Timers::default();
-        let old = timers.arm(7, every(1));
-        let new = timers.arm(7, Timer { every: Duration::ZERO, ..every(1) });
+        let (old, _) = timers.arm(7, every(1));
+        let alarm = (Duration::from_secs(1), 5);
+        assert!(timers.set_alarm(7, old, alarm));
+        let (new, replaced) = timers.arm(7, Timer { every: Duration::ZERO, ..every(1) });
+        assert_eq!(replaced, Some(alarm));
+        assert!(!timers.set_alarm(7, old, alarm));
         assert_eq!(timers.tick(7, old), None);
         assert_eq!(timers.tick(7, new).unwrap().1, None);
         assert_eq!(timers.tick(7, new), None);

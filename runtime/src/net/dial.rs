@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::{Connection, SendStream};
+use quinn::{Connection, ConnectionError, SendStream};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::timeout;
 
@@ -125,6 +125,12 @@ async fn greet(
         Ok(hellos) => hellos,
         Err(why) => {
             let closed = connection.close_reason();
+            if matches!(&closed, Some(ConnectionError::ApplicationClosed(close))
+                if close.error_code == Code::Duplicate.into())
+            {
+                // The other side's attempt has won: nothing failed.
+                return Ok(());
+            }
             let told = closed.map(|closed| explain(&closed, shared.limits.idle_ms).0);
             give_up(peer, &connection, why.clone());
             return Err(told.unwrap_or_else(|| why.to_string()));

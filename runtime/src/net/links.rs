@@ -4,13 +4,13 @@
 //! streams of its own, one for each class, so that a large transfer of one class holds up neither
 //! another class nor another link. If both sides ask at once, the smaller node's stream is it.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use quinn::SendStream;
 use serde_bytes::{ByteBuf, Bytes};
-use tokio::sync::Notify;
 
 use super::frames::Frames;
 use super::lanes::COALESCE;
@@ -18,122 +18,8 @@ use super::session::Session;
 use super::wire::{CLASSES, LinkNews, NAME, Opening, WireError, decode, frame};
 use super::{Event, Unsent, lock};
 use crate::reason::Reason;
-
-/// The links of one connection, by name.
-#[derive(Default)]
-pub struct Links {
-    table: Mutex<HashMap<String, Arc<Link>>>,
-    /// A link was opened: data that came before its opening may go on.
-    opened: Notify,
-    /// All instances below this one that the other side may have asked for were seen.
-    seen: AtomicU64,
-}
-
-/// One link, from one side.
-struct Link {
-    name: String,
-    /// Whether this side asked for it.
-    mine: bool,
-    /// The id of its stream; `UNOPENED` while there is none.
-    instance: AtomicU64,
-    state: Mutex<State>,
-    wake: [Notify; CLASSES],
-    closing: Notify,
-}
-
-const UNOPENED: u64 = u64::MAX;
-
-#[derive(Default)]
-struct State {
-    phase: Phase,
-    /// Why this side closes it.
-    goodbye: Option<Reason>,
-    queues: [Queue; CLASSES],
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    /// Asked for by this side.
-    #[default]
-    Opening,
-    Open,
-    Closed,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Vec<u8>>,
-    bytes: usize,
-    /// Whether its writer runs.
-    started: bool,
-    /// Whether somebody was told that it is full.
-    full: bool,
-}
-
-impl Link {
-    fn new(name: &str, instance: u64, phase: Phase) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.to_owned(),
-            mine: phase == Phase::Opening,
-            instance: AtomicU64::new(instance),
-            state: Mutex::new(State { phase, ..State::default() }),
-            wake: Default::default(),
-            closing: Notify::new(),
-        })
-    }
-
-    fn phase(&self) -> Phase {
-        lock(&self.state).phase
-    }
-
-    /// Whether the other side, which had `seen` so much, asked for a link of this name without
-    /// knowing that this side had asked for this one.
-    fn crossed_by(&self, seen: u64) -> bool {
-        self.mine && self.instance.load(Ordering::Acquire) >= seen
-    }
-
-    /// Whether the other side's asking took the place of this side's.
-    fn given_in(&self) -> bool {
-        let state = lock(&self.state);
-        state.phase == Phase::Closed && state.goodbye.is_none()
-    }
-
-    /// Ends it on this side; gives the phase in which it was.
-    fn close(&self, goodbye: Option<Reason>) -> Phase {
-        let mut state = lock(&self.state);
-        let before = std::mem::replace(&mut state.phase, Phase::Closed);
-        state.goodbye = state.goodbye.or(goodbye);
-        drop(state);
-        self.wake.iter().for_each(Notify::notify_one);
-        self.closing.notify_one();
-        before
-    }
-}
-
-impl Links {
-    /// The connection broke: ends all links, gives the names of those that were asked for or open.
-    pub fn lose(&self) -> Vec<String> {
-        let links: Vec<_> = lock(&self.table).drain().collect();
-        let alive = links.into_iter().filter(|(_, link)| link.close(None) != Phase::Closed);
-        alive.map(|(name, _)| name).collect()
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<Link>> {
-        lock(&self.table).get(name).cloned()
-    }
-
-    fn by_instance(&self, instance: u64) -> Option<Arc<Link>> {
-        let table = lock(&self.table);
-        table.values().find(|link| link.instance.load(Ordering::Acquire) == instance).cloned()
-    }
-
-    fn remove(&self, link: &Arc<Link>) {
-        let mut table = lock(&self.table);
-        if table.get(&link.name).is_some_and(|current| Arc::ptr_eq(current, link)) {
-            table.remove(&link.name);
-        }
-    }
-}
+pub use table::Links;
+use table::{Link, Phase, UNOPENED};
 
 /// Asks for a link. Asking twice is asking once.
 pub fn open(session: &Arc<Session>, name: &str) -> Result<(), Unsent> {

@@ -12,6 +12,7 @@ use super::frames::Frames;
 use super::lanes::{Arrivals, Outcome, Outgoing};
 use super::links::Links;
 use super::peer::Peer;
+use super::tls;
 use super::wire::{Control, LANES, Letter, WireError, frame};
 use super::{Event, Unsent, lock, streams};
 use crate::address::{ActorId, NodeId};
@@ -286,6 +287,10 @@ pub fn explain(error: &ConnectionError, idle_ms: u64) -> (String, Reason) {
         }
         ConnectionError::Reset => ("it was restarted".into(), Reason::Unreachable),
         ConnectionError::LocallyClosed => ("this node closed it".into(), Reason::Stopped),
+        ConnectionError::TransportError(error) => match error.reason.find(tls::ANOTHER_NODE) {
+            Some(at) => (error.reason[at..].into(), Reason::Refused),
+            None => (error.to_string(), Reason::Unreachable),
+        },
         other => (other.to_string(), Reason::Unreachable),
     }
 }

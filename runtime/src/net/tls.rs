@@ -5,7 +5,8 @@
 //! list gets in nowhere, and no memory is held for those who left.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -35,17 +36,28 @@ pub const SERVER_NAME: &str = "edge-host";
 const ED25519_SPKI: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// Between two lines in the log about strangers; about the same one again after [`AGAIN`]. They
+/// cannot fill the log.
+const NEXT: Duration = Duration::from_secs(1);
+
+/// As [`NEXT`].
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// The keys that may connect to this node. Changes hold from the next handshake on.
 #[derive(Debug)]
 pub struct Allowed {
     peers: RwLock<HashSet<NodeId>>,
     admin: Option<NodeId>,
+    named: Mutex<Option<(NodeId, Instant)>>,
 }
+
+/// Begins the error of a client that finds another key than the one it meant.
+pub const ANOTHER_NODE: &str = "another node is there";
 
 impl Allowed {
     /// Nobody yet but the administrator, if there is one.
     pub fn new(admin: Option<NodeId>) -> Self {
-        Self { peers: RwLock::default(), admin }
+        Self { peers: RwLock::default(), admin, named: Mutex::default() }
     }
 
     /// Lets a peer in.
@@ -69,6 +81,16 @@ impl Allowed {
 
     fn is_peer(&self, key: NodeId) -> bool {
         self.peers.read().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    }
+
+    /// Names a stranger in the log, where its owner looks for why it gets in nowhere.
+    fn name(&self, stranger: NodeId) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = |last: NodeId| if last == stranger { AGAIN } else { NEXT };
+        if named.is_none_or(|(last, at)| at.elapsed() >= pause(last)) {
+            *named = Some((stranger, Instant::now()));
+            tracing::warn!("turned away {stranger}: it is not among this node's peers");
+        }
     }
 }
 
@@ -139,14 +161,17 @@ impl Keys {
         let Some(key) = node_of(spki).filter(|_| more.is_empty()) else {
             return Err(CertificateError::BadEncoding.into());
         };
-        let known = match &self.taken {
-            Taken::One(node) => *node == key,
-            Taken::Any(allowed) => allowed.is_peer(key) || allowed.admin == Some(key),
-        };
-        match known {
-            true => Ok(()),
-            // Sent to the other side as the alert `access_denied`.
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        match &self.taken {
+            Taken::One(node) if *node == key => Ok(()),
+            Taken::One(_) => {
+                Err(Error::General(format!("{ANOTHER_NODE}, {key}: correct the id or the address")))
+            }
+            Taken::Any(allowed) if allowed.is_peer(key) || allowed.admin == Some(key) => Ok(()),
+            Taken::Any(allowed) => {
+                allowed.name(key);
+                // Sent to the other side as the alert `access_denied`.
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
         }
     }
 

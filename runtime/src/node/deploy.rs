@@ -10,8 +10,9 @@ use crate::address::NodeId;
 use crate::config::{ActorConfig, Component};
 use crate::device::DeviceError;
 use crate::net::PeerState;
+use crate::net::blobs::FetchError;
 use crate::store::Cid;
-use crate::store::blobs::{BlobError, parse_cid};
+use crate::store::blobs::{BlobError, Incoming, parse_cid};
 use crate::store::state::{Commit, StateError};
 use crate::wasm::turn::Budget;
 use crate::wasm::{Code, ComponentError, World};
@@ -41,7 +42,8 @@ pub enum DeployError {
     },
     /// It is too large for a component.
     #[error(
-        "{cid} has {bytes} bytes, over the limit of {limit} for a component: raise component-bytes under [limits]"
+        "{cid} has {bytes} bytes, over the limit of {limit} for a component: raise \
+        component-bytes under [limits]"
     )]
     TooLarge {
         /// Its name.
@@ -61,7 +63,8 @@ pub enum DeployError {
     },
     /// It crashed too often here.
     #[error(
-        "component {0} is in quarantine on this node, it crashed too often: mend it, or wait a minute"
+        "component {0} is in quarantine on this node, it crashed too often: mend it, or wait a \
+        minute"
     )]
     Quarantined(Cid),
     /// A device can't be had.
@@ -77,7 +80,8 @@ pub enum DeployError {
     },
     /// As many actors live here as the memory plan allows.
     #[error(
-        "{0} actors live on this node, as many as its memory plan allows: stop some, or raise `actors` under [limits]"
+        "{0} actors live on this node, as many as its memory plan allows: stop some, or raise \
+        `actors` under [limits]"
     )]
     NodeFull(usize),
     /// The state store failed.
@@ -112,6 +116,15 @@ impl std::fmt::Display for Origin {
             Self::Peer(node) => write!(f, "fetched from peer {node}"),
         }
     }
+}
+
+/// Why a blob did not come from a peer.
+#[derive(Debug, thiserror::Error)]
+enum Unfetched {
+    #[error(transparent)]
+    Net(#[from] FetchError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
 }
 
 impl Node {
@@ -254,14 +267,24 @@ impl Node {
         Err(DeployError::Missing(*cid))
     }
 
-    async fn fetch(&self, peer: NodeId, cid: &Cid) -> Result<(), String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let mut incoming = self.blobs.incoming(cid).map_err(|error| text(&error))?;
-        let have = incoming.have();
+    async fn fetch(&self, peer: NodeId, cid: &Cid) -> Result<(), Unfetched> {
+        let mut incoming = self.blobs.incoming(cid)?;
+        let left = incoming.have();
+        match self.fetch_rest(peer, incoming).await {
+            // An earlier transfer may have left them: they are gone, and no fault of this peer's.
+            Err(Unfetched::Blob(BlobError::WrongBytes { .. })) if left > 0 => {
+                incoming = self.blobs.incoming(cid)?;
+                self.fetch_rest(peer, incoming).await
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn fetch_rest(&self, peer: NodeId, mut incoming: Incoming<'_>) -> Result<(), Unfetched> {
+        let (cid, have) = (incoming.cid().to_string(), incoming.have());
         let mut take = |piece: &[u8]| incoming.push(piece).map_err(std::io::Error::other);
-        let fetched = self.net.fetch(peer, &cid.to_string(), have, &mut take).await;
-        fetched.map_err(|error| text(&error))?;
-        incoming.finish().map_err(|error| text(&error))
+        self.net.fetch(peer, &cid, have, &mut take).await?;
+        Ok(incoming.finish()?)
     }
 
     pub(super) fn spec(&self, name: &str, config: &ActorConfig, code: Arc<Code>) -> Spec {

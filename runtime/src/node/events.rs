@@ -79,12 +79,8 @@ impl Node {
         let pin = match event {
             device::Event::Edge { pin, .. } | device::Event::Expired { pin } => pin,
         };
-        let states = self.devices.pins();
-        let Some(owner) = states.iter().find(|state| state.pin == pin).map(|state| state.owner)
-        else {
-            return;
-        };
-        let Some(actor) = self.scheduler.find(owner) else { return };
+        let owner = self.devices.owner(pin);
+        let Some(actor) = owner.and_then(|owner| self.scheduler.find(owner)) else { return };
         match event {
             device::Event::Edge { pin, level, at, sequence, dropped } => {
                 let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);

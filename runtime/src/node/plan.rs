@@ -7,12 +7,14 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::limits::Limits;
 
-/// What the node takes before its first actor: code, store, network, threads. Measured: about 20 MB.
+/// What the node takes before its first actor: code, store, network, threads. Measured: about 20
+/// MB.
 const NODE_BYTES: u64 = 32 << 20;
 /// A small live actor: its pages, its share of the engine's and the host's tables, and slack for
 /// the state it grows. Measured for a guest-sdk actor: under 100 kB.
 const ACTOR_BYTES: u64 = 160 << 10;
-/// Address space of the node before its first actor: thread stacks, mapped files, the allocator's arenas.
+/// Address space of the node before its first actor: thread stacks, mapped files, the allocator's
+/// arenas.
 const NODE_SPACE: u64 = 320 << 20;
 /// Address space of an actor: its linear memory as mapped, without reservation or guard.
 const ACTOR_SPACE: u64 = 512 << 10;
@@ -69,7 +71,8 @@ impl fmt::Display for Plan {
         }
         write!(
             f,
-            "{} workers; memory mapped on demand without reservation; at most {} live actors, bounded by {}",
+            "{} workers; memory mapped on demand without reservation; at most {} live actors, \
+            bounded by {}",
             self.workers, self.actors, self.bound
         )
     }

@@ -26,7 +26,8 @@ impl Node {
             }
             Err(error) => {
                 let why = format!(
-                    "this node doesn't know that request ({error}): use the edge-host of the same version"
+                    "this node doesn't know that request ({error}): use the edge-host of the same \
+                    version"
                 );
                 send(&mut reply, &Answer::Failed(why)).await
             }

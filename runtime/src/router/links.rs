@@ -62,7 +62,8 @@ impl State {
 }
 
 impl Router {
-    /// A protocol takes the links of this name, and carries topics; it hears of every reachable node.
+    /// A protocol takes the links of this name, and carries topics; it hears of every reachable
+    /// node.
     pub fn open_links(&self, name: &str, protocol: Arc<Mailbox>) {
         self.carry_topics(protocol.clone());
         self.links.state().protocols.insert(name.into(), protocol.clone());

@@ -55,6 +55,7 @@ impl Router {
     /// Another node says that an actor watched from here is gone.
     pub fn down(&self, number: u64, reason: Reason) {
         if let Some((_, Remote { mailbox, token, .. })) = self.watches.elsewhere.remove(&number) {
+            mailbox.unwatch(1);
             mailbox.signal(Message::Down { token, reason });
         }
     }
@@ -92,6 +93,7 @@ impl Router {
         for watcher in watchers {
             match watcher {
                 Watcher::Actor { mailbox, token } => {
+                    mailbox.unwatch(1);
                     mailbox.signal(Message::Down { token, reason });
                 }
                 Watcher::Node { node, number } => {

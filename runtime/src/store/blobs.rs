@@ -30,12 +30,14 @@ pub struct Blobs {
 pub enum BlobError {
     /// Not a CID.
     #[error(
-        "{0:?} is not a CID (like bafkrei…): copy it whole from `edge-host build` or `edge-host ls blobs`"
+        "{0:?} is not a CID (like bafkrei…): copy it whole from `edge-host build` or `edge-host \
+        ls blobs`"
     )]
     Malformed(String),
     /// A CID of another kind.
     #[error(
-        "{0} is not a CIDv1 of raw bytes by sha2-256: edge-host names all blobs so; `edge-host add FILE` prints it"
+        "{0} is not a CIDv1 of raw bytes by sha2-256: edge-host names all blobs so; `edge-host \
+        add FILE` prints it"
     )]
     OtherKind(Cid),
     /// The bytes are others than the name says.
@@ -48,7 +50,8 @@ pub enum BlobError {
     },
     /// Too large.
     #[error(
-        "a blob of {bytes} bytes is over the limit of {limit}: raise blob-bytes under [limits] if it is wanted"
+        "a blob of {bytes} bytes is over the limit of {limit}: raise blob-bytes under [limits] if \
+        it is wanted"
     )]
     TooLarge {
         /// Its size.
@@ -184,6 +187,11 @@ pub struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
+    /// Which blob it will be.
+    pub fn cid(&self) -> Cid {
+        self.cid
+    }
+
     /// How many bytes are here: where to go on.
     pub fn have(&self) -> u64 {
         self.have

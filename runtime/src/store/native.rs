@@ -1,7 +1,7 @@
 //! Native code, compiled on this node and kept by CID and engine.
 //!
-//! Never loaded from a peer. Each file has its sha2-256 beside it, so that a truncated or rotted one
-//! is seen before it is mapped, and compiled again.
+//! Never loaded from a peer. Each file has its sha2-256 beside it, so that a truncated or rotted
+//! one is seen before it is mapped, and compiled again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,8 @@ impl NativeCode {
         Ok(Self { dir })
     }
 
-    /// The file with a component's code for the engine of this fingerprint, if it is here and whole.
+    /// The file with a component's code for the engine of this fingerprint, if it is here and
+    /// whole.
     pub fn find(&self, cid: &Cid, fingerprint: u64) -> Option<PathBuf> {
         let path = self.path(cid, fingerprint);
         let code = std::fs::read(&path).ok()?;

@@ -1,7 +1,7 @@
 //! The node's one embedded store: actors' durable values, and the node's own records.
 //!
-//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of it.
-//! Each has a number, kept with it, so that after a failure it is known whether the last one counts.
+//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of
+//! it. Each has a number, kept with it: after a failure it tells whether the last one counts.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -56,6 +56,9 @@ struct Doubt {
     /// What its writes replaced.
     before: Vec<Write>,
 }
+
+/// One of the node's records: its name within its kind, and its value.
+pub type Record = (Vec<u8>, Vec<u8>);
 
 /// Writes that belong together.
 #[derive(Debug, Default)]
@@ -180,7 +183,7 @@ impl State {
     }
 
     /// All records of a kind: name and value, in name order.
-    pub fn records(&self, kind: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub fn records(&self, kind: &str) -> Result<Vec<Record>, StateError> {
         let prefix = record_key(kind, b"");
         self.read(|store| {
             let records = store.records.prefix(&prefix).map(|entry| {

@@ -27,12 +27,14 @@ pub enum ComponentError {
     CoreModule,
     /// An import that no world has.
     #[error(
-        "imports {0:?}, which no world of edge:actor@{VERSION} has: an actor gets nothing but what it is granted"
+        "imports {0:?}, which no world of edge:actor@{VERSION} has: an actor gets nothing but \
+        what it is granted"
     )]
     Import(String),
     /// Made for another version of the contract.
     #[error(
-        "was built for edge:actor@{theirs}, this host serves edge:actor@{VERSION}: build it with the matching guest-sdk"
+        "was built for edge:actor@{theirs}, this host serves edge:actor@{VERSION}: build it with \
+        the matching guest-sdk"
     )]
     OtherVersion {
         /// The component's version.

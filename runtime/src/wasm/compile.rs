@@ -1,5 +1,5 @@
-//! Where components are compiled: in a child process of low priority with limits on memory and time,
-//! so that no component takes the node down, or holds it up, by being compiled.
+//! Where components are compiled: in a child process of low priority with limits on memory and
+//! time, so that no component takes the node down, or holds it up, by being compiled.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;

@@ -96,6 +96,13 @@ pub enum Family {
     },
 }
 
+impl Family {
+    /// The actor's mailbox counts one more watched actor for this.
+    pub fn watches(&self) -> bool {
+        matches!(self, Self::Monitor { .. })
+    }
+}
+
 /// What a protocol does with its links.
 #[derive(Debug)]
 pub enum LinkEffect {

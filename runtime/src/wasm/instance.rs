@@ -210,7 +210,8 @@ fn time(now: Now) -> wit::Now {
 fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
     if let Some(wanted) = turn.memory_refused {
         let why = format!(
-            "asked for {wanted} bytes of memory, its budget is {}: raise `memory` in its manifest entry",
+            "asked for {wanted} bytes of memory, its budget is {}: raise `memory` in its manifest \
+            entry",
             turn.budget.memory
         );
         return Failure { reason: Reason::OverBudget, why };
@@ -218,7 +219,8 @@ fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => {
             let why = format!(
-                "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, or do less per message",
+                "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, \
+                or do less per message",
                 turn.budget.turn.as_millis()
             );
             Failure { reason: Reason::OverBudget, why }

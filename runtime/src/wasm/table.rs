@@ -89,14 +89,16 @@ impl Table {
         let place = &mut self.places[at as usize];
         let held = place.held.take()?;
         place.lent = false;
-        // Generations wrap: a stale handle may after 256 uses of its place name something again, but
-        // only what this actor holds. The place used longest ago goes next, to keep that far off.
+        // Generations wrap: a stale handle may after 256 uses of its place name something again,
+        // but only what this actor holds. The place used longest ago goes next, to keep
+        // that far off.
         place.generation = place.generation.wrapping_add(1);
         self.free.push_back(at);
         Some(held)
     }
 
-    /// Ends a turn: what was lent and not kept is let go. Gives the reply addresses that die with it.
+    /// Ends a turn: what was lent and not kept is let go. Gives the reply addresses that die with
+    /// it.
     pub fn end_turn(&mut self) -> Vec<Address> {
         let mut dead = Vec::new();
         for handle in std::mem::take(&mut self.lent) {

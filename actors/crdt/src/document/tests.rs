@@ -1,3 +1,5 @@
+//! Documents: what their operations and merges promise.
+
 use proptest::prelude::*;
 
 use super::*;

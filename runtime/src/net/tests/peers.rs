@@ -65,6 +65,10 @@ async fn nodes_that_dial_each_other_at_once_have_one_connection() {
             }
         };
         timeout(LIMIT, one).await.unwrap();
+        // That one of two connections gives way is no failure.
+        for net in [&a.net, &b.net] {
+            assert_eq!(net.peers()[0].last_error, None);
+        }
     }
 }
 

@@ -1,0 +1,2 @@
+//! The next thermostat as a component.
+guest_sdk::main!(hot_swap::Thermostat);

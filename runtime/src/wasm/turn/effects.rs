@@ -1,0 +1,168 @@
+//! What a turn asks of the world: checked, then buffered until the turn ends well.
+
+use std::time::Duration;
+
+use super::Turn;
+use crate::address::{ActorId, Address};
+use crate::mailbox::Timer;
+use crate::wasm::bindings::edge::actor::effects;
+use crate::wasm::bindings::edge::actor::types::{Handle, Refusal};
+use crate::wasm::effects::{Family, Outgoing};
+use crate::wasm::table::Held;
+
+impl effects::Host for Turn {
+    fn send(
+        &mut self,
+        to: Handle,
+        body: Vec<u8>,
+        carried: Vec<Handle>,
+        token: u64,
+    ) -> Result<(), Refusal> {
+        let addresses = self.letter(&body, &carried)?;
+        if let Some(Held::Topic(topic)) = self.table.find(to) {
+            if !carried.is_empty() {
+                return Err(Refusal::Denied);
+            }
+            let topic = *topic;
+            self.effects.letters.push(Outgoing::Publish { topic, body });
+            return Ok(());
+        }
+        let to = self.receiver(to)?;
+        self.hand_over(&carried);
+        self.effects.letters.push(Outgoing::Send { to, body, carried: addresses, token });
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        to: Handle,
+        body: Vec<u8>,
+        carried: Vec<Handle>,
+        token: u64,
+        deadline: u64,
+    ) -> Result<(), Refusal> {
+        let addresses = self.letter(&body, &carried)?;
+        let to = self.receiver(to)?;
+        self.hand_over(&carried);
+        let carried = addresses;
+        self.effects.letters.push(Outgoing::Ask { to, body, carried, token, deadline });
+        Ok(())
+    }
+
+    fn keep(&mut self, address: Handle) -> Result<Handle, Refusal> {
+        self.table.keep(address).ok_or(Refusal::BadHandle)
+    }
+
+    fn release(&mut self, address: Handle) -> Result<(), Refusal> {
+        match self.table.find(address) {
+            Some(Held::Actor(_)) if !self.granted(address) => {
+                self.table.release(address);
+                Ok(())
+            }
+            Some(Held::Reply(address_of)) => {
+                let dead = address_of.clone();
+                self.used.push(dead.clone());
+                self.effects.dead.push(dead);
+                self.table.release(address);
+                Ok(())
+            }
+            Some(_) => Err(Refusal::Denied),
+            None => Err(Refusal::BadHandle),
+        }
+    }
+
+    fn arm(&mut self, key: u64, body: Vec<u8>, after: u64, every: u64) -> Result<(), Refusal> {
+        self.count()?;
+        if body.len() > self.budget.node.letter_bytes {
+            return Err(Refusal::OverLimit);
+        }
+        let armed = self.effects.timers.iter().filter(|(_, timer)| timer.is_some());
+        let more = armed.map(|(key, _)| *key).chain([key]);
+        if !self.mailbox.may_arm(more, self.budget.node.timers) {
+            return Err(Refusal::OverLimit);
+        }
+        let (after, every) = (Duration::from_nanos(after), Duration::from_nanos(every));
+        self.effects.timers.push((key, Some(Timer { body, after, every })));
+        Ok(())
+    }
+
+    fn disarm(&mut self, key: u64) {
+        if self.count().is_ok() {
+            self.effects.timers.push((key, None));
+        }
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), Refusal> {
+        self.write(key, Some(value))
+    }
+
+    fn delete(&mut self, key: Vec<u8>) -> Result<(), Refusal> {
+        self.write(key, None)
+    }
+
+    fn drive(&mut self, pin: Handle, high: bool) -> Result<(), Refusal> {
+        self.count()?;
+        let Some(Held::Pin(pin)) = self.table.find(pin) else { return Err(Refusal::BadHandle) };
+        if !self.reads.is_output(*pin) {
+            return Err(Refusal::Denied);
+        }
+        self.effects.drives.push((*pin, high));
+        Ok(())
+    }
+
+    fn spawn(
+        &mut self,
+        child: Handle,
+        grants: Vec<(String, Handle)>,
+        token: u64,
+    ) -> Result<Handle, Refusal> {
+        self.count()?;
+        let Some(Held::Child(grant)) = self.table.find(child) else {
+            return Err(Refusal::BadHandle);
+        };
+        let grant = grant.clone();
+        let given = grants.into_iter().map(|(name, handle)| Ok((name, self.address(handle)?)));
+        let grants = given.collect::<Result<Vec<_>, Refusal>>()?;
+        let id = ActorId::random();
+        let address = Address { id, ..self.me.clone() };
+        let handle = self.table.hold(Held::Actor(address)).ok_or(Refusal::OverLimit)?;
+        self.effects.family.push(Family::Spawn { id, grant, grants, token });
+        Ok(handle)
+    }
+
+    fn stop(&mut self, actor: Handle) -> Result<(), Refusal> {
+        self.count()?;
+        let address = self.address(actor)?;
+        self.effects.family.push(Family::Stop(address));
+        Ok(())
+    }
+
+    fn monitor(&mut self, actor: Handle, token: u64) -> Result<(), Refusal> {
+        self.count()?;
+        let whom = self.address(actor)?;
+        if !self.mailbox.watch(self.budget.node.monitors) {
+            return Err(Refusal::OverLimit);
+        }
+        self.effects.family.push(Family::Monitor { whom, token });
+        Ok(())
+    }
+
+    fn log(&mut self, mut line: String) {
+        if self.count().is_err() {
+            return;
+        }
+        let most = self.budget.node.log_line_bytes;
+        if line.len() > most {
+            let end = (0..=most).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+            line.truncate(end);
+            line.push('…');
+        }
+        self.effects.log.push(line);
+    }
+}
+
+impl Turn {
+    fn granted(&self, handle: Handle) -> bool {
+        self.own == Some(handle) || self.grants.values().any(|granted| *granted == handle)
+    }
+}

@@ -1,0 +1,2 @@
+//! The second version of the pair.
+guest_sdk::main!(pair::Pair<2>);

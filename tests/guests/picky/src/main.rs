@@ -1,0 +1,2 @@
+//! The picky one as a component.
+guest_sdk::main!(picky::Picky);

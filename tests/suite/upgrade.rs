@@ -1,0 +1,96 @@
+//! Other code in an actor's place, and actors over a restart of their node.
+
+use anyhow::Result;
+use pair::Message;
+use serde_json::json;
+use tests::process::Process;
+
+use crate::nodes::{self, Two, refusal, report, start, start_by_name, tell, until};
+
+fn alone(folder: &std::path::Path, rest: &str) -> Result<Process> {
+    Process::start(folder, &nodes::manifest(&[], rest))
+}
+
+fn restart(node: &mut Process) -> Result<Process> {
+    node.interrupt()?;
+    let manifest = std::fs::read_to_string(node.folder.join("node.toml"))?;
+    Process::start(&node.folder, &manifest)
+}
+
+fn add(node: &Process, guest: &tests::guests::Guest) -> Result<()> {
+    node.run(&["add", &guest.file.to_string_lossy()]).map(drop)
+}
+
+#[test]
+fn a_swap_keeps_address_state_and_the_letters_that_come_meanwhile() -> Result<()> {
+    let two = Two::start("[limits]\nmailbox = 4096\n")?;
+    two.pair()?;
+    let before = two.b.actor("b")?;
+    // Fetched from the other node, as a start would.
+    add(&two.a, nodes::pair2())?;
+    tell(&two.a, "a", &Message::Stream { first: 0, count: 3000, each: 3 })?;
+    until(&two.b, "b", "some letters", |report| report.letters.len() > 50)?;
+    let swapped = two.b.json(&["swap", "b", &nodes::pair2().cid])?;
+    assert_eq!(swapped["origin"], format!("fetched from peer {}", two.ids[0]));
+    assert_eq!(two.b.send("b", &json!("Version"))?, 2);
+    let at_swap = report(&two.b, "b")?.letters.len();
+    let got = until(&two.b, "b", "3000 letters", |report| report.letters.len() >= 3000)?;
+    assert!((50..3000).contains(&at_swap), "{at_swap} letters had come at the swap");
+    assert_eq!(got.letters, (0..3000).collect::<Vec<u64>>());
+    assert!(report(&two.a, "a")?.undelivered.is_empty());
+    let after = two.b.actor("b")?;
+    assert_eq!(after["address"], before["address"]);
+    assert_eq!(after["component"], nodes::pair2().cid.as_str());
+    Ok(())
+}
+
+#[test]
+fn new_code_that_cannot_take_the_state_leaves_the_old_in_charge_and_says_why() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let node = alone(folder.path(), "")?;
+    start(&node, nodes::pair(), "it", &[])?;
+    node.send("it", &json!({ "Letter": 7 }))?;
+    add(&node, nodes::picky())?;
+    let why = refusal(node.run(&["swap", "it", &nodes::picky().cid]));
+    assert!(why.contains("the old code goes on: the saved state doesn't fit"), "{why}");
+    let actor = node.actor("it")?;
+    assert_eq!(actor["component"], nodes::pair().cid.as_str());
+    assert_eq!(actor["incarnations"], 1);
+    assert_eq!(report(&node, "it")?.letters, [7_u64]);
+    assert_eq!(node.send("it", &json!("Version"))?, 1);
+    let nobody = refusal(node.run(&["swap", "nobody", &nodes::picky().cid]));
+    assert!(nobody.contains("no actor named nobody"), "{nobody}");
+    Ok(())
+}
+
+#[test]
+fn started_and_swapped_actors_come_back_with_their_node_and_stopped_ones_do_not() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut node = alone(folder.path(), "")?;
+    let kept = start(&node, nodes::pair(), "kept", &[])?;
+    let swapped = start_by_name(&node, &nodes::pair().cid, "swapped", &[])?;
+    let writer = start(&node, nodes::pair(), "writer", &[&format!("other={kept}")])?;
+    start(&node, nodes::pair(), "stopped", &[])?;
+    add(&node, nodes::pair2())?;
+    node.run(&["swap", "swapped", &nodes::pair2().cid])?;
+    node.run(&["stop", "stopped"])?;
+    let id = node.run(&["id"])?;
+    let mut node = restart(&mut node)?;
+    let check = |node: &Process| {
+        assert_eq!(node.run(&["id"])?, id);
+        for (name, address, version) in
+            [("kept", &kept, 1), ("swapped", &swapped, 2), ("writer", &writer, 1)]
+        {
+            assert_eq!(node.actor(name)?["address"], address.as_str());
+            assert_eq!(node.send(name, &json!("Version"))?, version);
+        }
+        assert!(node.actor("stopped").is_err());
+        tell(node, "writer", &Message::Send { first: 3, count: 1 })?;
+        until(node, "kept", "a letter", |report| report.letters == [3]).map(drop)
+    };
+    check(&node)?;
+    // After the plug was pulled, too.
+    node.kill()?;
+    let manifest = std::fs::read_to_string(folder.path().join("node.toml"))?;
+    check(&Process::start(folder.path(), &manifest)?)
+}
