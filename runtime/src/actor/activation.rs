@@ -2,24 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Actor, Body, Command, Phase, Scheduler, SetAside, Spec, lock};
+use super::{Actor, Body, Command, Phase, Scheduler, Spec, lock};
 use crate::address::Address;
 use crate::device::{BusId, PinId, SensorId};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 use crate::router::Due;
-use crate::store::state::Commit;
-use crate::supervisor::{self, Decision, Exit, Stop, Verdict};
+use crate::supervisor::{self, Decision, Exit, Stop};
 use crate::wasm::effects::Effects;
 use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance};
-
-/// The kind of the store's records for letters set aside; their name is the actor's id and a
-/// number.
-pub(crate) const SET_ASIDE: &str = "set-aside";
 
 impl Scheduler {
     pub(super) fn activate(&self, actor: &Arc<Actor>) {
@@ -144,28 +138,44 @@ impl Scheduler {
             self.blame(actor, body, message, failure);
         }
         self.count_crash(actor, body);
+        if self.quarantined(&body.code.cid) {
+            let why = format!(
+                "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
+                then start it again",
+                body.code.cid,
+                self.limits.quarantine_crashes,
+                self.limits.quarantine_ms / 1000
+            );
+            return self.end(actor, body, failure.reason, &why);
+        }
+        self.supervise(actor, body, Exit::Failed, failure.reason);
+    }
+
+    /// An incarnation is over: another one follows, or none.
+    fn supervise(&self, actor: &Arc<Actor>, body: &mut Body, exit: Exit, reason: Reason) {
         let jitter = self.now().seed.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
         let now = self.clock.now();
         let restart = &actor.spec.restart;
-        let history = &body.history;
-        match supervisor::decide(restart, history, Exit::Failed, now, jitter, &self.limits) {
-            _ if self.quarantined(&body.code.cid) => {
-                let why = format!(
-                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
-                    then start it again",
-                    body.code.cid,
-                    self.limits.quarantine_crashes,
-                    self.limits.quarantine_ms / 1000
-                );
-                self.end(actor, body, failure.reason, &why);
-            }
+        match supervisor::decide(restart, &body.history, exit, now, jitter, &self.limits) {
             Decision::RestartAfter(wait) => {
                 body.history.note(now, restart);
                 actor.note(|status| status.state = "backing-off".into());
                 self.back_off(actor, body, now + wait);
             }
-            Decision::Stop(why) => self.end(actor, body, failure.reason, &why.to_string()),
+            Decision::Stop(why) => self.end(actor, body, reason, &why.to_string()),
         }
+    }
+
+    /// It stopped itself.
+    fn ended(&self, actor: &Arc<Actor>, body: &mut Body) {
+        if body.phase == Phase::Gone {
+            return;
+        }
+        self.drop_instance(body, &[], Reason::Stopped);
+        actor.pins().for_each(|pin| self.make_safe(actor, pin));
+        self.stop_children(actor);
+        actor.journal.write("it stopped itself");
+        self.supervise(actor, body, Exit::Ended, Reason::Stopped);
     }
 
     /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
@@ -217,90 +227,6 @@ impl Scheduler {
         }
     }
 
-    fn blame(&self, actor: &Actor, body: &mut Body, message: Message, failure: &Failure) {
-        body.crashes += 1;
-        match supervisor::message_verdict(body.crashes, &self.limits) {
-            Verdict::Retry => {
-                body.single = body.single.max(1);
-                actor.mailbox.put_back(vec![message]);
-            }
-            Verdict::SetAside => {
-                body.crashes = 0;
-                body.single = body.single.saturating_sub(1);
-                self.set_aside(actor, message, failure);
-            }
-        }
-    }
-
-    fn set_aside(&self, actor: &Actor, message: Message, failure: &Failure) {
-        let reply = match &message {
-            Message::Letter(letter) => letter.reply.clone(),
-            _ => None,
-        };
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-        let record = SetAside { message, why: failure.why.clone(), at };
-        match self.keep_aside(actor, &record) {
-            Ok(number) => actor.journal.write(format!(
-                "message {number} crashed it {} times and is set aside: see `edge-host ls aside`",
-                self.limits.message_crashes
-            )),
-            Err(why) => {
-                actor.journal.write(format!("a message can't be set aside and is lost: {why}"))
-            }
-        }
-        if let Some(reply) = reply {
-            self.router.unanswered(&reply, failure.reason);
-        }
-    }
-
-    fn keep_aside(&self, actor: &Actor, record: &SetAside) -> Result<u64, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let aside = self.aside(actor)?;
-        let number = aside.last().map_or(0, |(number, _)| number + 1);
-        let mut commit = Commit::default();
-        if aside.len() >= self.limits.set_aside
-            && let Some((oldest, _)) = aside.first()
-        {
-            actor.journal.write(format!("message {oldest}, set aside, is let go to make room"));
-            commit.record(SET_ASIDE, &aside_name(actor, *oldest), None);
-        }
-        let bytes = serde_ipld_dagcbor::to_vec(record).map_err(|error| text(&error))?;
-        commit.record(SET_ASIDE, &aside_name(actor, number), Some(bytes));
-        self.state.commit(commit).map_err(|error| text(&error))?;
-        let kept = aside.len().min(self.limits.set_aside.saturating_sub(1)) + 1;
-        actor.note(|status| status.set_aside = kept);
-        Ok(number)
-    }
-
-    /// Messages set aside for an actor, by number.
-    pub fn aside(&self, actor: &Actor) -> Result<Vec<(u64, SetAside)>, String> {
-        let records = self.state.records(SET_ASIDE).map_err(|error| error.to_string())?;
-        let own = records.into_iter().filter_map(|(name, value)| {
-            let number = name.strip_prefix(&actor.id.0)?.try_into().ok()?;
-            let record = serde_ipld_dagcbor::from_slice(&value).ok()?;
-            Some((u64::from_be_bytes(number), record))
-        });
-        Ok(own.collect())
-    }
-
-    /// Gives a message that was set aside to its actor again.
-    pub fn send_again(&self, actor: &Actor, number: u64) -> Result<(), String> {
-        let aside = self.aside(actor)?;
-        let found = aside.iter().find(|(other, _)| *other == number);
-        let (_, record) = found.ok_or("no such message: see `edge-host ls aside`")?;
-        match record.message.clone() {
-            Message::Letter(letter) => {
-                actor.mailbox.post(letter).map_err(|reason| reason.to_string())?;
-            }
-            message => actor.mailbox.signal(message),
-        }
-        let mut commit = Commit::default();
-        commit.record(SET_ASIDE, &aside_name(actor, number), None);
-        actor.note(|status| status.set_aside = aside.len() - 1);
-        self.state.commit(commit).map_err(|error| error.to_string())
-    }
-
     fn count_crash(&self, actor: &Actor, body: &Body) {
         let mut crashes = lock(&self.crashes);
         let now = self.clock.now();
@@ -316,6 +242,7 @@ impl Scheduler {
                 // Whoever asked may have gone away.
                 done.map(|done| done.send(()));
             }
+            Command::End => self.ended(actor, body),
             Command::Swap { code, done } => {
                 let swapped = self.put_code(actor, body, code);
                 // As above.
@@ -365,7 +292,11 @@ impl Scheduler {
         }
         body.phase = Phase::Gone;
         self.drop_instance(body, &[], reason);
-        self.release_devices(&actor.spec);
+        match actor.spec.parent {
+            None => self.release_devices(&actor.spec),
+            // What its grant gives is its parent's, for the next child.
+            Some(_) => actor.pins().for_each(|pin| self.make_safe(actor, pin)),
+        }
         actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
         let waiting = actor.mailbox.close(reason);
         actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
@@ -394,8 +325,4 @@ impl Scheduler {
         let watched = effects.family.iter().filter(|change| change.watches()).count();
         actor.mailbox.unwatch(watched);
     }
-}
-
-fn aside_name(actor: &Actor, number: u64) -> Vec<u8> {
-    [&actor.id.0[..], &number.to_be_bytes()].concat()
 }
