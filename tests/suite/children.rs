@@ -129,15 +129,3 @@ fn a_childs_pin_is_safe_at_its_end_and_there_for_the_next_child() {
     }
     assert!(!lab.say("p", json!(["Heard"])).contains(&"expired".into()));
 }
-
-#[test]
-fn what_a_child_stored_goes_with_it() {
-    let lab = family("max = 1");
-    let spawn = json!([
-        {"Spawn": ["kid", "one", 1]}, {"Ask": ["one", 2, 60_000, [{"Fill": ["x", 100_000]}]]},
-    ]);
-    lab.say("p", spawn);
-    lab.hears("p", "answer 2: stored");
-    lab.say("p", json!([{"Stop": "one"}]));
-    lab.hears("p", "down 1: Stopped");
-}
