@@ -126,8 +126,15 @@ enum Phase {
 
 /// What an administrator or a parent wants of an actor; done between turns.
 enum Command {
-    Stop { done: Option<oneshot::Sender<()>> },
-    Swap { code: Arc<Code>, done: oneshot::Sender<Result<(), String>> },
+    Stop {
+        done: Option<oneshot::Sender<()>>,
+    },
+    /// By itself: its restart says what follows.
+    End,
+    Swap {
+        code: Arc<Code>,
+        done: oneshot::Sender<Result<(), String>>,
+    },
 }
 
 /// What is known of an actor from outside: a row of `ls actors`.
@@ -235,7 +242,7 @@ impl Actor {
     }
 
     /// Its pins, by the device's number.
-    fn pins(&self) -> impl Iterator<Item = u64> {
+    pub fn pins(&self) -> impl Iterator<Item = u64> {
         self.spec.grants.iter().filter_map(|(_, held)| match held {
             Held::Pin(pin) => Some(*pin),
             _ => None,

@@ -236,14 +236,14 @@ impl Devices {
         lock(&self.shared.pins).level(pin, self.shared.now())
     }
 
-    /// The holder of a pin.
-    pub fn owner(&self, pin: PinId) -> Option<ActorId> {
-        lock(&self.shared.pins).owner(pin)
-    }
-
     /// Whether a pin is held and can be driven.
     pub fn is_output(&self, pin: PinId) -> bool {
         lock(&self.shared.pins).is_output(pin)
+    }
+
+    /// The holder of a pin.
+    pub fn owner(&self, pin: PinId) -> Option<ActorId> {
+        lock(&self.shared.pins).owner(pin)
     }
 
     /// All held pins.

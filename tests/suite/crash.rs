@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
-use tests::wait_for;
 
 use crate::fixture::{Lab, error_line};
 
@@ -69,6 +68,7 @@ fn a_node_killed_at_any_moment_shows_no_half_turn_and_loses_no_acknowledged_one(
             });
             std::thread::sleep(wait);
             lab.node.signal(rustix::process::Signal::KILL).unwrap();
+            lab.hang_up();
             acknowledged = loads.map(|load| load.join().unwrap());
         });
         lab.kill_and_restart();
@@ -129,7 +129,7 @@ fn a_node_with_a_full_disk_says_so_keeps_running_and_goes_on_when_there_is_room(
         asked.join().unwrap().unwrap();
     });
     assert_eq!(lab.say("a", json!(["Noted"])), ["before", "meanwhile"]);
-    wait_for("the pin is high", || (lab.pin("heater").level? == "high").then_some(())).unwrap();
+    lab.pin_becomes("heater", "high");
     assert_eq!(lab.say("b", json!(["Count"])), ["3"]);
     lab.say("a", json!([{"Note": "after"}]));
     lab.kill_and_restart();

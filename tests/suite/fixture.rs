@@ -78,6 +78,7 @@ pub struct Lab {
     client: Option<Client>,
     runtime: tokio::runtime::Handle,
     _gone: tokio::sync::oneshot::Sender<()>,
+    hung_up: tokio::sync::watch::Sender<bool>,
     pub folder: TempDir,
     manifest: String,
 }
@@ -115,7 +116,9 @@ impl Lab {
         // Runs between requests too, or the connection would be thought dead.
         let (gone, wait) = tokio::sync::oneshot::channel::<()>();
         std::thread::spawn(move || drop(runtime.block_on(wait)));
-        let mut lab = Self { node, client: None, runtime: handle, _gone: gone, folder, manifest };
+        let hung_up = tokio::sync::watch::Sender::new(false);
+        let (client, runtime, _gone) = (None, handle, gone);
+        let mut lab = Self { node, client, runtime, _gone, hung_up, folder, manifest };
         lab.connect().unwrap();
         lab
     }
@@ -127,7 +130,13 @@ impl Lab {
         let (at, id) = (there.listen.to_string(), there.id.parse()?);
         let client = self.runtime.block_on(Client::connect(&at, id, &key, Limits::default()))?;
         self.client = Some(client);
+        self.hung_up.send_replace(false);
         Ok(())
+    }
+
+    /// Ends all requests that wait, with an error: nobody will answer.
+    pub fn hang_up(&self) {
+        self.hung_up.send_replace(true);
     }
 
     /// kill -9, and up again on the same data.
@@ -146,7 +155,8 @@ impl Lab {
     pub fn request(&self, request: &Request) -> anyhow::Result<Vec<Answer>> {
         let bytes = serde_ipld_dagcbor::to_vec(request)?;
         let client = self.client.as_ref().context("not connected")?;
-        self.runtime.block_on(async {
+        let mut hung_up = self.hung_up.subscribe();
+        let asked = async {
             let mut response = client.request(&bytes, None).await?;
             let mut answers = Vec::new();
             while let Some(frame) = response.next().await? {
@@ -156,6 +166,12 @@ impl Lab {
                 }
             }
             Ok(answers)
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                answers = asked => answers,
+                _ = hung_up.wait_for(|hung_up| *hung_up) => bail!("hung up"),
+            }
         })
     }
 

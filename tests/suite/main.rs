@@ -1,5 +1,6 @@
 //! All integration tests, in one binary.
 
+mod children;
 mod content;
 mod contract;
 mod crash;
@@ -8,12 +9,15 @@ mod device;
 mod fixture;
 mod gossip;
 mod letters;
+mod limits;
+mod manifest;
 mod network;
 mod nodes;
 mod outside;
 mod parity;
 mod remote;
 mod state;
+mod supervision;
 mod tidy;
 mod turns;
 mod upgrade;

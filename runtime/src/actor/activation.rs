@@ -9,7 +9,7 @@ use crate::device::{BusId, PinId, SensorId};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 use crate::router::Due;
-use crate::supervisor::{self, Decision, Exit, Stop, Verdict};
+use crate::supervisor::{self, Decision, Exit, Stop};
 use crate::wasm::effects::Effects;
 use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
@@ -138,28 +138,44 @@ impl Scheduler {
             self.blame(actor, body, message, failure);
         }
         self.count_crash(actor, body);
+        if self.quarantined(&body.code.cid) {
+            let why = format!(
+                "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
+                then start it again",
+                body.code.cid,
+                self.limits.quarantine_crashes,
+                self.limits.quarantine_ms / 1000
+            );
+            return self.end(actor, body, failure.reason, &why);
+        }
+        self.supervise(actor, body, Exit::Failed, failure.reason);
+    }
+
+    /// An incarnation is over: another one follows, or none.
+    fn supervise(&self, actor: &Arc<Actor>, body: &mut Body, exit: Exit, reason: Reason) {
         let jitter = self.now().seed.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
         let now = self.clock.now();
         let restart = &actor.spec.restart;
-        let history = &body.history;
-        match supervisor::decide(restart, history, Exit::Failed, now, jitter, &self.limits) {
-            _ if self.quarantined(&body.code.cid) => {
-                let why = format!(
-                    "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
-                    then start it again",
-                    body.code.cid,
-                    self.limits.quarantine_crashes,
-                    self.limits.quarantine_ms / 1000
-                );
-                self.end(actor, body, failure.reason, &why);
-            }
+        match supervisor::decide(restart, &body.history, exit, now, jitter, &self.limits) {
             Decision::RestartAfter(wait) => {
                 body.history.note(now, restart);
                 actor.note(|status| status.state = "backing-off".into());
                 self.back_off(actor, body, now + wait);
             }
-            Decision::Stop(why) => self.end(actor, body, failure.reason, &why.to_string()),
+            Decision::Stop(why) => self.end(actor, body, reason, &why.to_string()),
         }
+    }
+
+    /// It stopped itself.
+    fn ended(&self, actor: &Arc<Actor>, body: &mut Body) {
+        if body.phase == Phase::Gone {
+            return;
+        }
+        self.drop_instance(body, &[], Reason::Stopped);
+        actor.pins().for_each(|pin| self.make_safe(actor, pin));
+        self.stop_children(actor);
+        actor.journal.write("it stopped itself");
+        self.supervise(actor, body, Exit::Ended, Reason::Stopped);
     }
 
     /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
@@ -211,21 +227,6 @@ impl Scheduler {
         }
     }
 
-    fn blame(&self, actor: &Actor, body: &mut Body, message: Message, failure: &Failure) {
-        body.crashes += 1;
-        match supervisor::message_verdict(body.crashes, &self.limits) {
-            Verdict::Retry => {
-                body.single = body.single.max(1);
-                actor.mailbox.put_back(vec![message]);
-            }
-            Verdict::SetAside => {
-                body.crashes = 0;
-                body.single = body.single.saturating_sub(1);
-                self.set_aside(actor, message, failure);
-            }
-        }
-    }
-
     fn count_crash(&self, actor: &Actor, body: &Body) {
         let mut crashes = lock(&self.crashes);
         let now = self.clock.now();
@@ -241,6 +242,7 @@ impl Scheduler {
                 // Whoever asked may have gone away.
                 done.map(|done| done.send(()));
             }
+            Command::End => self.ended(actor, body),
             Command::Swap { code, done } => {
                 let swapped = self.put_code(actor, body, code);
                 // As above.
@@ -290,7 +292,11 @@ impl Scheduler {
         }
         body.phase = Phase::Gone;
         self.drop_instance(body, &[], reason);
-        self.release_devices(&actor.spec);
+        match actor.spec.parent {
+            None => self.release_devices(&actor.spec),
+            // What its grant gives is its parent's, for the next child.
+            Some(_) => actor.pins().for_each(|pin| self.make_safe(actor, pin)),
+        }
         actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
         let waiting = actor.mailbox.close(reason);
         actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));

@@ -1,10 +1,12 @@
-//! Messages that crashed their actor too often: kept with their reason, readable and re-sendable.
+//! Messages that crash their actor again and again are set aside: kept with their reason, for people
+//! to read and to give again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Actor, Scheduler, SetAside};
+use super::{Actor, Body, Scheduler, SetAside};
 use crate::mailbox::Message;
 use crate::store::state::Commit;
+use crate::supervisor::{self, Verdict};
 use crate::wasm::Failure;
 
 /// The kind of the store's records for letters set aside; their name is the actor's id and a
@@ -12,7 +14,29 @@ use crate::wasm::Failure;
 pub(crate) const SET_ASIDE: &str = "set-aside";
 
 impl Scheduler {
-    pub(super) fn set_aside(&self, actor: &Actor, message: Message, failure: &Failure) {
+    /// Counts a crash against the message that was being handled: it is given again, or set aside.
+    pub(super) fn blame(
+        &self,
+        actor: &Actor,
+        body: &mut Body,
+        message: Message,
+        failure: &Failure,
+    ) {
+        body.crashes += 1;
+        match supervisor::message_verdict(body.crashes, &self.limits) {
+            Verdict::Retry => {
+                body.single = body.single.max(1);
+                actor.mailbox.put_back(vec![message]);
+            }
+            Verdict::SetAside => {
+                body.crashes = 0;
+                body.single = body.single.saturating_sub(1);
+                self.set_aside(actor, message, failure);
+            }
+        }
+    }
+
+    fn set_aside(&self, actor: &Actor, message: Message, failure: &Failure) {
         let reply = match &message {
             Message::Letter(letter) => letter.reply.clone(),
             _ => None,

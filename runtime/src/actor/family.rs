@@ -70,11 +70,20 @@ impl Scheduler {
     fn stop_as(&self, actor: &Arc<Actor>, address: &Address) {
         let Some(other) = self.find(address.id) else { return };
         let own_child = other.spec.parent.as_ref().is_some_and(|parent| parent.id == actor.id);
-        if own_child || other.id == actor.id {
+        if other.id == actor.id {
+            self.command(&other, Command::End);
+        } else if own_child {
             self.command(&other, Command::Stop { done: None });
         } else {
             actor.journal.write(format!("may not stop {}: not its child", other.spec.name));
         }
+    }
+
+    /// Who holds a pin that an actor claimed: itself, or the child that it is granted to.
+    pub fn holder(&self, owner: ActorId, pin: u64) -> Option<Arc<Actor>> {
+        let holds = |actor: &Arc<Actor>| actor.pins().any(|held| held == pin);
+        let owner = self.find(owner)?;
+        if holds(&owner) { Some(owner) } else { self.children(&owner).into_iter().find(holds) }
     }
 
     fn children(&self, parent: &Actor) -> Vec<Arc<Actor>> {

@@ -137,12 +137,12 @@ impl Pins {
         self.held.get_mut(&id)?.line.level(now).ok()
     }
 
-    pub fn owner(&self, id: PinId) -> Option<ActorId> {
-        self.held.get(&id).map(|pin| pin.owner)
-    }
-
     pub fn is_output(&self, id: PinId) -> bool {
         self.held.get(&id).is_some_and(|pin| pin.safe().is_some())
+    }
+
+    pub fn owner(&self, id: PinId) -> Option<ActorId> {
+        self.held.get(&id).map(|pin| pin.owner)
     }
 
     pub fn states(&mut self, now: Duration) -> Vec<PinState> {

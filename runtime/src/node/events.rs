@@ -80,7 +80,8 @@ impl Node {
             device::Event::Edge { pin, .. } | device::Event::Expired { pin } => pin,
         };
         let owner = self.devices.owner(pin);
-        let Some(actor) = owner.and_then(|owner| self.scheduler.find(owner)) else { return };
+        let holder = owner.and_then(|owner| self.scheduler.holder(owner, pin.0));
+        let Some(actor) = holder else { return };
         match event {
             device::Event::Edge { pin, level, at, sequence, dropped } => {
                 let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);

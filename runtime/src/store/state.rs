@@ -1,8 +1,7 @@
 //! The node's one embedded store: actors' durable values, and the node's own records.
 //!
 //! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of
-//! it. Each has a number, kept with it, so that after a failure it is known whether the last one
-//! counts.
+//! it. Each has a number, kept with it: after a failure it tells whether the last one counts.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -45,9 +44,6 @@ struct Open {
     records: Keyspace,
 }
 
-/// One of the node's records: its name within its kind, and its value.
-pub type Record = (Vec<u8>, Vec<u8>);
-
 struct Commits {
     /// The number of the last commit, whatever came of it.
     number: u64,
@@ -60,6 +56,9 @@ struct Doubt {
     /// What its writes replaced.
     before: Vec<Write>,
 }
+
+/// One of the node's records: its name within its kind, and its value.
+pub type Record = (Vec<u8>, Vec<u8>);
 
 /// Writes that belong together.
 #[derive(Debug, Default)]

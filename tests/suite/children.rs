@@ -1,0 +1,131 @@
+//! Parents and children.
+
+use serde_json::json;
+use tests::wait_for;
+
+use crate::fixture::Lab;
+
+/// A parent with a grant to spawn, and a witness that outlives it.
+fn family(child: &str) -> Lab {
+    let limits = "[limits]\nrestart-ms = 1\nmessage-crashes = 1\n";
+    let probe = "component = \"$probe\"\nrestart = { max = 1000 }\n";
+    let grants =
+        format!("grant = {{ w = \"actor:w\", kid = {{ spawn = \"$probe\", {child} }} }}\n");
+    Lab::new(&format!("{limits}[actor.p]\n{probe}{grants}[actor.w]\n{probe}"))
+}
+
+fn children(lab: &Lab) -> Vec<String> {
+    let names = lab.actors().into_iter().map(|row| row.name);
+    names.filter(|name| name.starts_with("p/")).collect()
+}
+
+fn until_children(lab: &Lab, count: usize) -> Vec<String> {
+    let looked = wait_for("so many children live", || {
+        Some(children(lab)).filter(|names| names.len() == count)
+    });
+    looked.unwrap_or_else(|error| panic!("{error}: {:?}\n{}", children(lab), lab.log("p")))
+}
+
+#[test]
+fn a_child_takes_letters_at_once_and_its_end_is_told() {
+    let lab = family("max = 2");
+    // In one turn: spawned, given an address, and asked.
+    lab.say("p", json!([
+        {"SpawnWith": ["kid", "one", 1, "w"]},
+        {"Ask": ["one", 2, 60_000, [{"Send": ["w", 3, [{"Note": "from a child"}]]}, {"Say": "hi"}]]},
+    ]));
+    lab.hears("p", "answer 2: hi");
+    lab.until("w", json!(["Noted"]), |noted| noted == ["from a child"]);
+    let names = until_children(&lab, 1);
+    assert!(names[0].starts_with("p/kid-"), "{names:?}");
+    lab.say("p", json!([{"Stop": "one"}]));
+    lab.hears("p", "down 1: Stopped");
+    until_children(&lab, 0);
+    lab.say("p", json!([{"Send": ["one", 4, ["Count"]]}]));
+    lab.hears("p", "undelivered 4: Stopped");
+}
+
+#[test]
+fn more_children_than_granted_are_refused() {
+    let lab = family("max = 2");
+    lab.say("p", json!([
+        {"Spawn": ["kid", "one", 1]}, {"Spawn": ["kid", "two", 2]}, {"Spawn": ["kid", "three", 3]},
+        {"Send": ["three", 4, ["Count"]]},
+    ]));
+    lab.hears("p", "down 3: Refused");
+    lab.hears("p", "undelivered 4: Refused");
+    lab.logs("p", "2 live already: raise its `max`");
+    until_children(&lab, 2);
+    // One leaves, one may come.
+    lab.say("p", json!([{"Stop": "one"}]));
+    lab.hears("p", "down 1: Stopped");
+    lab.say("p", json!([{"Spawn": ["kid", "four", 5]}, {"Ask": ["four", 6, 60_000, ["Count"]]}]));
+    lab.hears("p", "answer 6: 1");
+}
+
+#[test]
+fn a_child_that_crashes_comes_back_and_one_given_up_is_told_of() {
+    let lab = family("max = 1");
+    lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Ask": ["one", 2, 60_000, ["Panic"]]}]));
+    lab.hears("p", "answer 2: Trapped");
+    lab.say("p", json!([{"Ask": ["one", 3, 60_000, ["Starts"]]}]));
+    lab.hears("p", "answer 3: 2");
+    // A child restarts as by default: five times within a minute.
+    for token in 4..9 {
+        lab.say("p", json!([{"Ask": ["one", token, 60_000, ["Panic"]]}]));
+        lab.hears("p", &format!("answer {token}: Trapped"));
+    }
+    lab.hears("p", "down 1: Trapped");
+}
+
+#[test]
+fn a_parent_that_stops_or_crashes_takes_its_children_along() {
+    let lab = family("max = 3");
+    let spawn = json!([{"Spawn": ["kid", "one", 1]}, {"Spawn": ["kid", "two", 2]}]);
+    lab.say("p", spawn.clone());
+    until_children(&lab, 2);
+    lab.fails("p", json!(["Panic"]));
+    until_children(&lab, 0);
+    lab.say("p", spawn);
+    until_children(&lab, 2);
+    lab.node.run(&["stop", "p"]).unwrap();
+    until_children(&lab, 0);
+}
+
+#[test]
+fn an_actor_stops_only_itself_and_its_children() {
+    let lab = family("max = 1");
+    lab.say("p", json!([{"Stop": "w"}]));
+    lab.logs("p", "may not stop w: not its child");
+    assert_eq!(lab.say("w", json!(["Count"])), ["1"]);
+}
+
+#[test]
+fn a_childs_pin_is_safe_at_its_end_and_there_for_the_next_child() {
+    let pin = "grant = { pin = { pin = \"bench:heater\", safe = \"low\", lease = \"1s\" } }";
+    let lab = family(&format!("max = 1, {pin}"));
+    for round in 0..2 {
+        let (spawned, asked) = (10 + round, 20 + round);
+        lab.say(
+            "p",
+            json!([
+                {"Spawn": ["kid", "one", spawned]},
+                {"Ask": ["one", asked, 60_000, [{"Drive": ["pin", true]}]]},
+            ]),
+        );
+        lab.hears("p", &format!("answer {asked}: "));
+        lab.pin_becomes("heater", "high");
+        // Its lease is the child's affair.
+        lab.pin_becomes("heater", "low");
+        let token = 30 + round;
+        lab.until("p", json!([{"Ask": ["one", token, 60_000, ["Heard"]]}, "Heard"]), |heard| {
+            heard.contains(&format!("answer {token}: expired"))
+        });
+        lab.say("p", json!([{"Send": ["one", 1, [{"Drive": ["pin", true]}]]}]));
+        lab.pin_becomes("heater", "high");
+        lab.say("p", json!([{"Stop": "one"}]));
+        lab.hears("p", &format!("down {spawned}: Stopped"));
+        assert_eq!(lab.pin("heater").level.as_deref(), Some("low"));
+    }
+    assert!(!lab.say("p", json!(["Heard"])).contains(&"expired".into()));
+}
