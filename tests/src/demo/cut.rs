@@ -68,7 +68,9 @@ pub(super) fn heal(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result
     let began = Instant::now();
     stage.cut(CELLAR, false);
     let both = json!({
-        "guests": { "items": ["ann", "cat"] }, "host": { "value": "shed" }, "rings": { "count": 116 },
+        "guests": { "items": ["ann", "cat"] },
+        "host": { "value": "shed" },
+        "rings": { "count": 116 },
     });
     document::agreed(stage, &both)?;
     let document = seconds(began.elapsed());

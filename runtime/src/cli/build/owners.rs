@@ -1,8 +1,8 @@
 //! Whose build of a local package lies in the folder that all builds share.
 //!
-//! Cargo knows a package of a workspace by its place in it, and a stale build by the times of files.
-//! So of two clones the one with older files would be given the other's code. Here stands which
-//! folder a package was last built from; a build from another folder begins anew.
+//! Cargo knows a package of a workspace by its place in it, and a stale build by the times of
+//! files. So of two clones the one with older files would be given the other's code. Here stands
+//! which folder a package was last built from; a build from another folder begins anew.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,8 +21,8 @@ pub(super) struct Local {
     pub folder: String,
 }
 
-/// Makes the shared folder forget what it has of these packages from other folders. The caller holds
-/// the folder's lock.
+/// Makes the shared folder forget what it has of these packages from other folders. The caller
+/// holds the folder's lock.
 pub(super) fn claim(shared: &Path, locals: &[Local]) -> io::Result<()> {
     let file = shared.join("owners.json");
     // Without a list that can be read nothing is known, so all local packages are built anew.
