@@ -241,6 +241,11 @@ impl Devices {
         lock(&self.shared.pins).owner(pin)
     }
 
+    /// Whether a pin is held and can be driven.
+    pub fn is_output(&self, pin: PinId) -> bool {
+        lock(&self.shared.pins).is_output(pin)
+    }
+
     /// All held pins.
     pub fn pins(&self) -> Vec<PinState> {
         lock(&self.shared.pins).states(self.shared.now())

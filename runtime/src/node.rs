@@ -311,6 +311,10 @@ impl Reads for Reader {
         self.devices.level(PinId(pin))
     }
 
+    fn is_output(&self, pin: u64) -> bool {
+        self.devices.is_output(PinId(pin))
+    }
+
     fn transfer(&self, bus: u64, write: &[u8], read: usize) -> Result<Vec<u8>, BusError> {
         self.devices.transfer(BusId(bus), write, read)
     }

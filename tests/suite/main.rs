@@ -2,7 +2,9 @@
 
 mod content;
 mod contract;
+mod crash;
 mod demo;
+mod device;
 mod fixture;
 mod gossip;
 mod letters;
@@ -11,6 +13,7 @@ mod nodes;
 mod outside;
 mod parity;
 mod remote;
+mod state;
 mod tidy;
 mod turns;
 mod upgrade;

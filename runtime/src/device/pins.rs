@@ -141,6 +141,10 @@ impl Pins {
         self.held.get(&id).map(|pin| pin.owner)
     }
 
+    pub fn is_output(&self, id: PinId) -> bool {
+        self.held.get(&id).is_some_and(|pin| pin.safe().is_some())
+    }
+
     pub fn states(&mut self, now: Duration) -> Vec<PinState> {
         let state = |(id, pin): (&PinId, &mut Pin)| PinState {
             pin: *id,

@@ -1,9 +1,10 @@
 //! The node's one embedded store: actors' durable values, and the node's own records.
 //!
-//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of
-//! it.
+//! A [`Commit`] is one transaction: all of it is on disk when [`State::commit`] returns, or none of it.
+//! Each has a number, kept with it, so that after a failure it is known whether the last one counts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -15,9 +16,29 @@ const CACHE_BYTES: u64 = 2 << 20;
 /// Memtable of each keyspace, in bytes.
 const MEMTABLE_BYTES: u64 = 2 << 20;
 
+/// The kind of the record that says which commit was the last.
+const LAST: &str = "commit";
+/// A disk that takes so many bytes is thought to have room again.
+const ROOM_BYTES: usize = 256 << 10;
+
 /// The store of one node. Cheap to clone.
+///
+/// The embedded store gives up for good when a write fails, on a full disk say. It is opened again
+/// at the next commit that finds room; until then what was committed can still be read.
 #[derive(Clone)]
 pub struct State {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    /// `None` if it was closed to be opened again, and that failed.
+    open: RwLock<Option<Open>>,
+    /// One commit at a time.
+    commits: Mutex<Commits>,
+}
+
+struct Open {
     db: Database,
     values: Keyspace,
     records: Keyspace,
@@ -25,6 +46,19 @@ pub struct State {
 
 /// One of the node's records: its name within its kind, and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
+
+struct Commits {
+    /// The number of the last commit, whatever came of it.
+    number: u64,
+    doubt: Option<Doubt>,
+}
+
+/// A commit that failed, of which the disk may hold all.
+struct Doubt {
+    number: u64,
+    /// What its writes replaced.
+    before: Vec<Write>,
+}
 
 /// Writes that belong together.
 #[derive(Debug, Default)]
@@ -78,38 +112,42 @@ impl State {
     /// Opens the folder `state` of a data directory.
     pub fn open(data: &Path) -> Result<Self, OpenError> {
         let dir = data.join("state");
-        let open = || -> fjall::Result<Self> {
-            let db = Database::builder(&dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-            let values = db.keyspace("values", options)?;
-            let records = db.keyspace("records", options)?;
-            Ok(Self { db, values, records })
+        let open = || {
+            let store = Open::open(&dir)?;
+            let commits = Commits { number: store.last_commit()?, doubt: None };
+            Ok((store, commits))
         };
-        open().map_err(|error| OpenError::State { dir: dir.clone(), error })
+        let (store, commits) =
+            open().map_err(|error| OpenError::State { dir: dir.clone(), error })?;
+        let (open, commits) = (RwLock::new(Some(store)), Mutex::new(commits));
+        Ok(Self { shared: Arc::new(Shared { dir, open, commits }) })
     }
 
-    /// Writes all of a commit in one transaction; it is durable when this returns.
+    /// Writes all of a commit in one transaction; it is durable when this returns. On an error none
+    /// of it is kept.
     pub fn commit(&self, commit: Commit) -> Result<(), StateError> {
         if commit.is_empty() {
             return Ok(());
         }
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
-        for write in commit.writes {
-            let keyspace = match write.table {
-                Table::Values => &self.values,
-                Table::Records => &self.records,
-            };
-            match write.value {
-                Some(value) => batch.insert(keyspace, write.key, value),
-                None => batch.remove(keyspace, write.key),
-            }
+        let mut commits = self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(doubt) = &commits.doubt {
+            commits.number = self.open_again(doubt)?;
+            commits.doubt = None;
         }
-        Ok(batch.commit()?)
+        commits.number += 1;
+        let number = commits.number;
+        self.read(|store| {
+            store.commit(&commit.writes, number).inspect_err(|_| {
+                let before = commit.writes.iter().filter_map(|write| store.before(write).ok());
+                commits.doubt = Some(Doubt { number, before: before.collect() });
+            })
+        })
     }
 
     /// An actor's value.
     pub fn value(&self, actor: ActorId, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.values.get(value_key(actor, key))?.map(|value| value.to_vec()))
+        let value = self.read(|store| store.values.get(value_key(actor, key)))?;
+        Ok(value.map(|value| value.to_vec()))
     }
 
     /// An actor's values in key order, from `first` up to and without `end` (empty: no end). `take`
@@ -123,34 +161,112 @@ impl State {
     ) -> Result<(), StateError> {
         let from = value_key(actor, first);
         let upto = value_key(actor, end);
-        for entry in self.values.range(from..) {
-            let (key, value) = entry.into_inner()?;
-            let own = key.starts_with(&actor.0);
-            if !own || (!end.is_empty() && key.as_ref() >= upto.as_slice()) {
-                return Ok(());
+        self.read(|store| {
+            for entry in store.values.range(from..) {
+                let (key, value) = entry.into_inner()?;
+                let own = key.starts_with(&actor.0);
+                if !own || (!end.is_empty() && key.as_ref() >= upto.as_slice()) {
+                    return Ok(());
+                }
+                if !take(&key[actor.0.len()..], &value) {
+                    return Ok(());
+                }
             }
-            if !take(&key[actor.0.len()..], &value) {
-                return Ok(());
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// One of the node's records.
     pub fn record(&self, kind: &str, name: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.records.get(record_key(kind, name))?.map(|value| value.to_vec()))
+        let value = self.read(|store| store.records.get(record_key(kind, name)))?;
+        Ok(value.map(|value| value.to_vec()))
     }
 
     /// All records of a kind: name and value, in name order.
     pub fn records(&self, kind: &str) -> Result<Vec<Record>, StateError> {
         let prefix = record_key(kind, b"");
-        let mut records = Vec::new();
-        for entry in self.records.prefix(&prefix) {
-            let (key, value) = entry.into_inner()?;
-            records.push((key[prefix.len()..].to_vec(), value.to_vec()));
-        }
-        Ok(records)
+        self.read(|store| {
+            let records = store.records.prefix(&prefix).map(|entry| {
+                let (key, value) = entry.into_inner()?;
+                Ok((key[prefix.len()..].to_vec(), value.to_vec()))
+            });
+            records.collect()
+        })
     }
+
+    fn read<T>(&self, read: impl FnOnce(&Open) -> fjall::Result<T>) -> Result<T, StateError> {
+        let open = self.shared.open.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(read(open.as_ref().ok_or(fjall::Error::Poisoned)?)?)
+    }
+
+    /// Opens the store again after a failed commit, and undoes that one if the disk holds it. Gives
+    /// the number of the last commit.
+    fn open_again(&self, doubt: &Doubt) -> Result<u64, StateError> {
+        let dir = &self.shared.dir;
+        has_room(dir).map_err(fjall::Error::from)?;
+        let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
+        // The store writes what it still has in memory, and lets go of its lock.
+        *open = None;
+        let store = open.insert(Open::open(dir)?);
+        let last = store.last_commit()?;
+        if last == doubt.number {
+            store.commit(&doubt.before, last + 1)?;
+        }
+        tracing::info!("the state store is open again");
+        Ok(last + 1)
+    }
+}
+
+impl Open {
+    fn open(dir: &Path) -> fjall::Result<Self> {
+        let db = Database::builder(dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let values = db.keyspace("values", options)?;
+        let records = db.keyspace("records", options)?;
+        Ok(Self { db, values, records })
+    }
+
+    fn commit(&self, writes: &[Write], number: u64) -> fjall::Result<()> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        for Write { table, key, value } in writes {
+            match value {
+                Some(value) => batch.insert(self.table(*table), &key[..], &value[..]),
+                None => batch.remove(self.table(*table), &key[..]),
+            }
+        }
+        batch.insert(&self.records, record_key(LAST, b""), number.to_be_bytes());
+        batch.commit()
+    }
+
+    fn last_commit(&self) -> fjall::Result<u64> {
+        let number = self.records.get(record_key(LAST, b""))?;
+        let number = number.and_then(|bytes| Some(u64::from_be_bytes(bytes[..].try_into().ok()?)));
+        Ok(number.unwrap_or_default())
+    }
+
+    /// What undoes a write that has not taken place.
+    fn before(&self, write: &Write) -> fjall::Result<Write> {
+        let (table, key) = (write.table, write.key.clone());
+        let value = self.table(table).get(&key)?.map(|value| value.to_vec());
+        Ok(Write { table, key, value })
+    }
+
+    fn table(&self, table: Table) -> &Keyspace {
+        match table {
+            Table::Values => &self.values,
+            Table::Records => &self.records,
+        }
+    }
+}
+
+/// Whether the disk takes some bytes.
+fn has_room(dir: &Path) -> std::io::Result<()> {
+    let path = dir.with_extension("room");
+    let tried = std::fs::write(&path, vec![1; ROOM_BYTES])
+        .and_then(|()| std::fs::File::open(&path)?.sync_all());
+    // It may not have come into being.
+    let _ = std::fs::remove_file(&path);
+    tried
 }
 
 fn value_key(actor: ActorId, key: &[u8]) -> Vec<u8> {

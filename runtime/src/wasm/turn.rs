@@ -40,6 +40,9 @@ pub trait Reads: Send + Sync {
     /// A pin's level.
     fn level(&self, pin: u64) -> Option<bool>;
 
+    /// Whether a pin can be driven.
+    fn is_output(&self, pin: u64) -> bool;
+
     /// A transfer with one device on a bus.
     fn transfer(&self, bus: u64, write: &[u8], read: usize) -> Result<Vec<u8>, BusError>;
 

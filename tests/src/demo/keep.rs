@@ -18,12 +18,13 @@ pub(super) fn until_interrupted(stage: &Stage) {
     for line in [
         "edge-host ls --data attic/data",
         "edge-host ls pins --data cellar/data",
-        r#"edge-host send thermostat '{"Dial": 5}' --data shed/data"#,
+        "edge-host send thermostat '{\"Dial\": 5}' --data shed/data",
         "edge-host ls pins --data attic/data",
-        r#"edge-host send thermostat '"Show"' --data cellar/data"#,
-        r#"edge-host send crdt '{"Add": {"key": "guests", "item": "you"}}' --data shed/data"#,
-        r#"edge-host send crdt '{"Get": {"key": "guests"}}' --data attic/data"#,
-        r#"edge-host send sensor '"Last"' --data attic/data"#,
+        "edge-host send thermostat '\"Show\"' --data cellar/data",
+        "edge-host send crdt '{\"Add\": {\"key\": \"guests\", \"item\": \"you\"}}' --data \
+        shed/data",
+        "edge-host send crdt '{\"Get\": {\"key\": \"guests\"}}' --data attic/data",
+        "edge-host send sensor '\"Last\"' --data attic/data",
         "edge-host log thermostat --follow --data cellar/data",
         "edge-host stop thermostat --data cellar/data",
         "edge-host ls pins --data cellar/data",

@@ -103,6 +103,9 @@ impl effects::Host for Turn {
     fn drive(&mut self, pin: Handle, high: bool) -> Result<(), Refusal> {
         self.count()?;
         let Some(Held::Pin(pin)) = self.table.find(pin) else { return Err(Refusal::BadHandle) };
+        if !self.reads.is_output(*pin) {
+            return Err(Refusal::Denied);
+        }
         self.effects.drives.push((*pin, high));
         Ok(())
     }
