@@ -60,7 +60,10 @@ fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
     let lock =
         OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
     let lock: File = lock.with_context(|| format!("can't use {}", folder.display()))?;
-    lock.lock().context("can't wait for another build")?;
+    if lock.try_lock().is_err() {
+        eprintln!("waiting for another build to end");
+        lock.lock().context("can't wait for another build")?;
+    }
     let sources = Sources::of(&source, &manifest)?;
     let target = target(&folder, &sources.root)?;
     let module = compile(&source, &manifest, &target, &sources, &rustc)?;
