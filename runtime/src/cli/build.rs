@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -12,6 +13,8 @@ use wit_component::ComponentEncoder;
 use crate::address::hex;
 use crate::store::blobs::cid_of;
 
+/// In a workspace's folder: held by the build under way there.
+const LOCK: &str = "lock";
 /// Workspaces whose builds are kept.
 const WORKSPACES: usize = 8;
 
@@ -54,18 +57,8 @@ fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
         bail!("{} has no Cargo.toml: name the folder of an actor crate", path.display());
     }
     let rustc = Rustc::find(&source)?;
-    let folder = cache()?.join("guests");
-    std::fs::create_dir_all(&folder).with_context(|| format!("can't use {}", folder.display()))?;
-    // Two builds of crates with one name would write one file.
-    let lock =
-        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
-    let lock: File = lock.with_context(|| format!("can't use {}", folder.display()))?;
-    if lock.try_lock().is_err() {
-        eprintln!("waiting for another build to end");
-        lock.lock().context("can't wait for another build")?;
-    }
     let sources = Sources::of(&source, &manifest)?;
-    let target = target(&folder, &sources.root)?;
+    let (target, _lock) = target(&cache()?.join("guests"), &sources.root)?;
     let module = compile(&source, &manifest, &target, &sources, &rustc)?;
     let bytes =
         std::fs::read(&module).with_context(|| format!("can't read {}", module.display()))?;
@@ -73,7 +66,7 @@ fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
     let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let file = match output {
         Some(output) => output.to_path_buf(),
-        None => folder.join(format!("{name}.component.wasm")),
+        None => target.join(format!("{name}.component.wasm")),
     };
     std::fs::write(&file, &component).with_context(|| format!("can't write {}", file.display()))?;
     let cid = cid_of(&component).to_string();
@@ -224,24 +217,33 @@ impl Sources {
 /// The folder for builds of a workspace. Two workspaces can't share one: cargo knows a package by
 /// its place in the workspace and a stale build by the times of files, so that of two clones the
 /// one with older files would be given the other's code. Folders not used for long make room.
-fn target(folder: &Path, root: &Path) -> anyhow::Result<PathBuf> {
-    let targets = folder.join("targets");
+fn target(folder: &Path, root: &Path) -> anyhow::Result<(PathBuf, File)> {
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    let own = targets.join(&hex(&digest)[..16]);
-    let made = std::fs::create_dir_all(&own).and_then(|()| std::fs::write(own.join("used"), ""));
-    made.with_context(|| format!("can't use {}", own.display()))?;
-    let others = std::fs::read_dir(&targets).into_iter().flatten().flatten();
-    let mut others: Vec<_> = others
-        .map(|entry| entry.path())
-        .filter(|path| *path != own)
-        .map(|path| (path.join("used").metadata().and_then(|used| used.modified()).ok(), path))
-        .collect();
+    let own = folder.join(&hex(&digest)[..16]);
+    let lock = lock_of(&own).with_context(|| format!("can't use {}", own.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("waiting for another build to end");
+        lock.lock().context("can't wait for another build")?;
+    }
+    // The time of its last use, for the others.
+    lock.set_modified(SystemTime::now())?;
+    let used = |path: &Path| path.join(LOCK).metadata().and_then(|lock| lock.modified()).ok();
+    let others = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let others = others.map(|entry| entry.path()).filter(|path| *path != own);
+    let mut others: Vec<_> = others.map(|path| (used(&path), path)).collect();
     others.sort();
     for (_, old) in others.iter().rev().skip(WORKSPACES - 1) {
-        // What can't be removed costs room and harms nobody.
-        let _ = std::fs::remove_dir_all(old);
+        if lock_of(old).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What can't be removed costs room and harms nobody.
+            let _ = std::fs::remove_dir_all(old);
+        }
     }
-    Ok(own)
+    Ok((own, lock))
+}
+
+fn lock_of(target: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(target)?;
+    OpenOptions::new().create(true).truncate(false).write(true).open(target.join(LOCK))
 }
 
 /// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of
@@ -329,14 +331,14 @@ mod tests {
     #[test]
     fn the_builds_of_old_workspaces_make_room() {
         let folder = tempfile::tempdir().unwrap();
-        let build = |name: usize| target(folder.path(), Path::new(&name.to_string())).unwrap();
+        let build = |name: usize| target(folder.path(), Path::new(&name.to_string())).unwrap().0;
         let first = build(0);
         for name in 1..3 * WORKSPACES {
             build(name);
             assert_eq!(build(0), first, "it was just used");
         }
-        let kept = std::fs::read_dir(folder.path().join("targets")).unwrap().count();
+        let kept = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(kept, WORKSPACES);
-        assert!(first.join("used").exists());
+        assert!(first.join(LOCK).exists());
     }
 }
