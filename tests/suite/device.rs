@@ -91,7 +91,7 @@ fn the_edges_of_an_input_arrive_in_order_with_their_numbers() {
     let script: String = (0..20).map(|n| format!("{},{}\n", 50 + n, (n + 1) % 2)).collect();
     let lab = Lab::with_files(&format!("[actor.a]\n{PROBE}{grant}"), &[("s.csv", &script)]);
     lab.until("a", json!(["Heard"]), |heard| heard.len() >= 20);
-    let edge = |n: u32| format!("edge {}: {}, 0 dropped", n + 1, n % 2 == 0);
+    let edge = |n: u32| format!("edge {}: {}, 0 dropped", n + 1, n.is_multiple_of(2));
     assert_eq!(lab.say("a", json!(["Heard"])), (0..20).map(edge).collect::<Vec<_>>());
     assert_eq!(lab.pin("button").edges, 20);
 }

@@ -33,12 +33,12 @@ pub struct State {
 struct Shared {
     dir: PathBuf,
     /// `None` if it was closed to be opened again, and that failed.
-    open: RwLock<Option<Open>>,
+    open: RwLock<Option<Store>>,
     /// One commit at a time.
     commits: Mutex<Commits>,
 }
 
-struct Open {
+struct Store {
     db: Database,
     values: Keyspace,
     records: Keyspace,
@@ -113,7 +113,7 @@ impl State {
     pub fn open(data: &Path) -> Result<Self, OpenError> {
         let dir = data.join("state");
         let open = || {
-            let store = Open::open(&dir)?;
+            let store = Store::open(&dir)?;
             let commits = Commits { number: store.last_commit()?, doubt: None };
             Ok((store, commits))
         };
@@ -194,7 +194,7 @@ impl State {
         })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Open) -> fjall::Result<T>) -> Result<T, StateError> {
+    fn read<T>(&self, read: impl FnOnce(&Store) -> fjall::Result<T>) -> Result<T, StateError> {
         let open = self.shared.open.read().unwrap_or_else(PoisonError::into_inner);
         Ok(read(open.as_ref().ok_or(fjall::Error::Poisoned)?)?)
     }
@@ -207,7 +207,7 @@ impl State {
         let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
         // The store writes what it still has in memory, and lets go of its lock.
         *open = None;
-        let store = open.insert(Open::open(dir)?);
+        let store = open.insert(Store::open(dir)?);
         let last = store.last_commit()?;
         if last == doubt.number {
             store.commit(&doubt.before, last + 1)?;
@@ -217,7 +217,7 @@ impl State {
     }
 }
 
-impl Open {
+impl Store {
     fn open(dir: &Path) -> fjall::Result<Self> {
         let db = Database::builder(dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
@@ -325,5 +325,31 @@ mod tests {
         let state = State::open(dir.path()).unwrap();
         assert_eq!(state.value(A, b"key").unwrap().unwrap(), b"value");
         assert_eq!(state.records("actor").unwrap(), [(b"lamp".to_vec(), b"spec".to_vec())]);
+    }
+
+    #[test]
+    fn a_failed_commit_that_the_disk_holds_after_all_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        put(&state, A, "kept", "old");
+        let mut failed = Commit::default();
+        failed.value(A, b"kept", Some(b"new".to_vec()));
+        failed.value(A, b"made", Some(b"new".to_vec()));
+        // What a commit leaves behind whose flush failed, and was made up for at the close.
+        let number = 1 + state.shared.commits.lock().unwrap().number;
+        let before = state.read(|store| {
+            let before = failed.writes.iter().map(|write| store.before(write)).collect();
+            store.commit(&failed.writes, number)?;
+            before
+        });
+        let doubt = Doubt { number, before: before.unwrap() };
+        *state.shared.commits.lock().unwrap() = Commits { number, doubt: Some(doubt) };
+        put(&state, A, "next", "1");
+        assert_eq!(keys(&state, A, "", ""), ["kept", "next"]);
+        assert_eq!(state.value(A, b"kept").unwrap().unwrap(), b"old");
+        drop(state);
+        let state = State::open(dir.path()).unwrap();
+        assert_eq!(keys(&state, A, "", ""), ["kept", "next"]);
+        put(&state, A, "made", "2");
     }
 }
