@@ -59,8 +59,8 @@ impl<T> Clock<T> {
         (wall > SET_AFTER).then_some(wall)
     }
 
-    /// Gives `what` back from [`Clock::wait`] once `after` has passed, unless it is cancelled by the
-    /// alarm that this returns.
+    /// Gives `what` back from [`Clock::wait`] once `after` has passed, unless it is cancelled by
+    /// the alarm that this returns.
     pub fn arm(&self, after: Duration, what: T) -> Alarm {
         let at = self.now().saturating_add(after);
         let mut state = self.state();

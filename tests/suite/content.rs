@@ -58,8 +58,11 @@ fn a_component_that_is_not_here_comes_from_a_peer_and_is_compiled_once() -> Resu
     Ok(())
 }
 
+/// Their folders, the node in the middle, and its two peers with their ids.
+type Between = (tempfile::TempDir, Process, [(String, Process); 2]);
+
 /// A node with two peers that have a pair; gives it, and those in the order in which it asks them.
-fn between_two_peers() -> Result<(tempfile::TempDir, Process, [(String, Process); 2])> {
+fn between_two_peers() -> Result<Between> {
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name);
     let me = process::id(&at("me"))?;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tests::guests;
+use tests::guests::{self, Guest};
 
 use crate::nodes::{self, Two};
 
@@ -73,11 +73,26 @@ fn an_actor_from_outside_the_repository_answers_on_two_nodes() -> Result<()> {
         let answer = node.send("greeter", &json!({ "Hello": "Ada" }))?;
         assert_eq!(answer, Value::from("Hello Ada, you are number 1"));
     }
-    // The same source elsewhere is the same component.
-    let elsewhere = folder.path().join("a longer way from here/greeter");
-    write_greeter(&elsewhere, &guests::repository().join("guest-sdk"))?;
-    let again = guests::build(&elsewhere, folder.path())?;
-    assert_eq!(again.cid, guest.cid);
+    one_source_is_one_component(&greeter, &guest, folder.path())
+}
+
+/// Wherever it is built; and what was built elsewhere from other, older files is not taken for it.
+fn one_source_is_one_component(greeter: &Path, first: &Guest, folder: &Path) -> Result<()> {
+    let other = folder.join("a longer way from here/greeter");
+    write_greeter(&other, &guests::repository().join("guest-sdk"))?;
+    let lib = other.join("src/lib.rs");
+    std::fs::write(&lib, LIB.replace("Hello {name}", "Good day {name}"))?;
+    let long_ago = SystemTime::now() - Duration::from_secs(86_400);
+    for file in ["src/lib.rs", "src/main.rs", "Cargo.toml", "Cargo.lock"] {
+        File::options().write(true).open(other.join(file))?.set_modified(long_ago)?;
+    }
+    let older = guests::build(&other, folder)?;
+    assert_ne!(older.cid, first.cid);
+    let code = std::fs::read(&older.file)?;
+    assert!(code.windows(9).any(|bytes| bytes == b"Good day "));
+    std::fs::write(&lib, LIB)?;
+    assert_eq!(guests::build(&other, folder)?.cid, first.cid);
+    assert_eq!(guests::build(greeter, folder)?.cid, first.cid);
     Ok(())
 }
 
@@ -98,27 +113,5 @@ fn a_clone_in_another_folder_builds_the_same_components() -> Result<()> {
     }
     let there = guests::build(&clone.join("examples/thermostat"), folder.path())?;
     assert_eq!(there.cid, nodes::thermostat().cid);
-    Ok(())
-}
-
-#[test]
-fn a_folder_with_older_files_is_not_given_the_code_of_another() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (new, old) = (folder.path().join("new"), folder.path().join("old"));
-    for crate_folder in [&new, &old] {
-        write_greeter(crate_folder, &guests::repository().join("guest-sdk"))?;
-    }
-    let lib = old.join("src/lib.rs");
-    std::fs::write(&lib, LIB.replace("Hello {name}", "Good day {name}"))?;
-    let long_ago = SystemTime::now() - Duration::from_secs(86_400);
-    for file in ["src/lib.rs", "src/main.rs", "Cargo.toml", "Cargo.lock"] {
-        File::options().write(true).open(old.join(file))?.set_modified(long_ago)?;
-    }
-    let first = guests::build(&new, folder.path())?;
-    let other = guests::build(&old, folder.path())?;
-    assert_ne!(first.cid, other.cid);
-    let code = std::fs::read(&other.file)?;
-    assert!(code.windows(9).any(|bytes| bytes == b"Good day "));
-    assert_eq!(guests::build(&new, folder.path())?.cid, first.cid);
     Ok(())
 }

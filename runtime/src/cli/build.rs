@@ -1,17 +1,22 @@
 //! `edge-host build`: an actor crate becomes a component with a reproducible name.
 
-mod owners;
-
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use wit_component::ComponentEncoder;
 
+use crate::address::hex;
 use crate::store::blobs::cid_of;
-use owners::Local;
+
+/// In a workspace's folder: held by the build under way there.
+const LOCK: &str = "lock";
+/// Workspaces whose builds are kept.
+const WORKSPACES: usize = 8;
 
 /// Tells this program, called by cargo as a wrapper, the folders whose names are to be taken out.
 const REMAP: &str = "EDGE_HOST_REMAP";
@@ -52,21 +57,16 @@ fn component(path: &Path, output: Option<&Path>) -> anyhow::Result<Built> {
         bail!("{} has no Cargo.toml: name the folder of an actor crate", path.display());
     }
     let rustc = Rustc::find(&source)?;
-    let folder = cache()?.join("guests");
-    std::fs::create_dir_all(&folder).with_context(|| format!("can't use {}", folder.display()))?;
-    // Two builds of crates with one name would write one file.
-    let lock =
-        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"));
-    let lock: File = lock.with_context(|| format!("can't use {}", folder.display()))?;
-    lock.lock().context("can't wait for another build")?;
-    let module = compile(&source, &manifest, &folder, &rustc)?;
+    let sources = Sources::of(&source, &manifest)?;
+    let (target, _lock) = target(&cache()?.join("guests"), &sources.root)?;
+    let module = compile(&source, &manifest, &target, &sources, &rustc)?;
     let bytes =
         std::fs::read(&module).with_context(|| format!("can't read {}", module.display()))?;
     let component = encode(&bytes)?;
     let name = module.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let file = match output {
         Some(output) => output.to_path_buf(),
-        None => folder.join(format!("{name}.component.wasm")),
+        None => target.join(format!("{name}.component.wasm")),
     };
     std::fs::write(&file, &component).with_context(|| format!("can't write {}", file.display()))?;
     let cid = cid_of(&component).to_string();
@@ -89,12 +89,10 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
 fn compile(
     source: &Path,
     manifest: &Path,
-    folder: &Path,
+    target: &Path,
+    sources: &Sources,
     rustc: &Rustc,
 ) -> anyhow::Result<PathBuf> {
-    let (remap, locals) = folders(source, manifest)?;
-    let used = owners::claim(folder, &locals);
-    used.with_context(|| format!("can't use {}", folder.display()))?;
     let mut cargo = Command::new(cargo());
     cargo.args([
         "build",
@@ -104,10 +102,10 @@ fn compile(
         TARGET,
         "--message-format=json-render-diagnostics",
     ]);
-    cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(folder);
+    cargo.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
     cargo.env("RUSTC_WRAPPER", std::env::current_exe()?);
-    cargo.env(REMAP, remap);
+    cargo.env(REMAP, &sources.remap);
     let profile = [
         ("OPT_LEVEL", "3"),
         ("LTO", "fat"),
@@ -163,8 +161,8 @@ fn module_of(said: &[u8], source: &Path, manifest: &Path) -> anyhow::Result<Path
     }
 }
 
-/// Flags that make a small guest. They are the same for every folder, so that all builds of a user
-/// share what they depend on; what names the folder goes through [`wrap`].
+/// Flags that make a small guest. They name no folder of the sources, so that the result doesn't
+/// either; that goes through [`wrap`].
 fn flags() -> Vec<String> {
     let home = folder_of("CARGO_HOME").or_else(|| Some(folder_of("HOME")?.join(".cargo")));
     let mut flags = vec![
@@ -175,46 +173,81 @@ fn flags() -> Vec<String> {
     flags
 }
 
-/// The folders of the sources that are compiled from this machine, each with what it is called in the
-/// result: the workspace, and local dependencies outside it. And all local packages.
-fn folders(source: &Path, manifest: &Path) -> anyhow::Result<(String, Vec<Local>)> {
-    let output = Command::new(cargo())
-        .args(["metadata", "--format-version=1", "--filter-platform", TARGET, "--manifest-path"])
-        .arg(manifest)
-        .current_dir(source)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("can't run cargo: install it with rustup")?;
-    if !output.status.success() {
-        bail!("{}: cargo can't make sense of it: see above", manifest.display());
-    }
-    let said: Value =
-        serde_json::from_slice(&output.stdout).context("can't read cargo's answer")?;
-    let root = said["workspace_root"].as_str().unwrap_or_default();
-    let mut folders = format!("{root}=/src");
-    let mut locals = Vec::new();
-    for package in said["packages"].as_array().into_iter().flatten() {
-        let (Some(name), Some(manifest)) =
-            (package["name"].as_str(), package["manifest_path"].as_str())
-        else {
-            continue;
-        };
-        if !package["source"].is_null() {
-            continue;
-        }
-        let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
-        let inside = folder.strip_prefix(root);
-        if inside.is_err() {
-            folders.push_str(&format!("\n{}=/{name}", folder.display()));
-        }
-        let place = inside.unwrap_or(folder).display().to_string();
-        locals.push(Local { name: name.into(), place, folder: folder.display().to_string() });
-    }
-    Ok((folders, locals))
+/// The sources that are compiled from this machine.
+struct Sources {
+    /// The workspace's folder.
+    root: PathBuf,
+    /// Each folder with what it is called in the result: the workspace, and local dependencies
+    /// outside it.
+    remap: String,
 }
 
-/// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of the
-/// result. `None` if it isn't called as that.
+impl Sources {
+    fn of(source: &Path, manifest: &Path) -> anyhow::Result<Self> {
+        let output = Command::new(cargo())
+            .args(["metadata", "--format-version=1", "--filter-platform", TARGET])
+            .arg("--manifest-path")
+            .arg(manifest)
+            .current_dir(source)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("can't run cargo: install it with rustup")?;
+        if !output.status.success() {
+            bail!("{}: cargo can't make sense of it: see above", manifest.display());
+        }
+        let said: Value =
+            serde_json::from_slice(&output.stdout).context("can't read cargo's answer")?;
+        let root = said["workspace_root"].as_str().unwrap_or_default();
+        let mut remap = format!("{root}=/src");
+        for package in said["packages"].as_array().into_iter().flatten() {
+            let (Some(name), Some(manifest)) =
+                (package["name"].as_str(), package["manifest_path"].as_str())
+            else {
+                continue;
+            };
+            let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
+            if package["source"].is_null() && !folder.starts_with(root) {
+                remap.push_str(&format!("\n{}=/{name}", folder.display()));
+            }
+        }
+        Ok(Self { root: root.into(), remap })
+    }
+}
+
+/// The folder for builds of a workspace. Two workspaces can't share one: cargo knows a package by
+/// its place in the workspace and a stale build by the times of files, so that of two clones the
+/// one with older files would be given the other's code. Folders not used for long make room.
+fn target(folder: &Path, root: &Path) -> anyhow::Result<(PathBuf, File)> {
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    let own = folder.join(&hex(&digest)[..16]);
+    let lock = lock_of(&own).with_context(|| format!("can't use {}", own.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("waiting for another build to end");
+        lock.lock().context("can't wait for another build")?;
+    }
+    // The time of its last use, for the others.
+    lock.set_modified(SystemTime::now())?;
+    let used = |path: &Path| path.join(LOCK).metadata().and_then(|lock| lock.modified()).ok();
+    let others = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let others = others.map(|entry| entry.path()).filter(|path| *path != own);
+    let mut others: Vec<_> = others.map(|path| (used(&path), path)).collect();
+    others.sort();
+    for (_, old) in others.iter().rev().skip(WORKSPACES - 1) {
+        if lock_of(old).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What can't be removed costs room and harms nobody.
+            let _ = std::fs::remove_dir_all(old);
+        }
+    }
+    Ok((own, lock))
+}
+
+fn lock_of(target: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(target)?;
+    OpenOptions::new().create(true).truncate(false).write(true).open(target.join(LOCK))
+}
+
+/// This program as cargo's RUSTC_WRAPPER: calls the compiler, with the folders' names taken out of
+/// the result. `None` if it isn't called as that.
 pub(super) fn wrap() -> Option<anyhow::Result<()>> {
     let folders = std::env::var(REMAP).ok()?;
     let mut arguments = std::env::args_os().skip(1);
@@ -289,4 +322,23 @@ fn cache() -> anyhow::Result<PathBuf> {
         .or_else(|| Some(folder_of("XDG_CACHE_HOME")?.join("edge-host")))
         .or_else(|| Some(folder_of("HOME")?.join(".cache/edge-host")))
         .context("no cache folder: set HOME or EDGE_HOST_CACHE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builds_of_old_workspaces_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let build = |name: usize| target(folder.path(), Path::new(&name.to_string())).unwrap().0;
+        let first = build(0);
+        for name in 1..3 * WORKSPACES {
+            build(name);
+            assert_eq!(build(0), first, "it was just used");
+        }
+        let kept = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(kept, WORKSPACES);
+        assert!(first.join(LOCK).exists());
+    }
 }

@@ -33,12 +33,12 @@ pub struct State {
 struct Shared {
     dir: PathBuf,
     /// `None` if it was closed to be opened again, and that failed.
-    open: RwLock<Option<Store>>,
+    open: RwLock<Option<Tables>>,
     /// One commit at a time.
     commits: Mutex<Commits>,
 }
 
-struct Store {
+struct Tables {
     db: Database,
     values: Keyspace,
     records: Keyspace,
@@ -113,7 +113,7 @@ impl State {
     pub fn open(data: &Path) -> Result<Self, OpenError> {
         let dir = data.join("state");
         let open = || {
-            let store = Store::open(&dir)?;
+            let store = Tables::open(&dir)?;
             let commits = Commits { number: store.last_commit()?, doubt: None };
             Ok((store, commits))
         };
@@ -194,7 +194,7 @@ impl State {
         })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Store) -> fjall::Result<T>) -> Result<T, StateError> {
+    fn read<T>(&self, read: impl FnOnce(&Tables) -> fjall::Result<T>) -> Result<T, StateError> {
         let open = self.shared.open.read().unwrap_or_else(PoisonError::into_inner);
         Ok(read(open.as_ref().ok_or(fjall::Error::Poisoned)?)?)
     }
@@ -207,7 +207,7 @@ impl State {
         let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
         // The store writes what it still has in memory, and lets go of its lock.
         *open = None;
-        let store = open.insert(Store::open(dir)?);
+        let store = open.insert(Tables::open(dir)?);
         let last = store.last_commit()?;
         if last == doubt.number {
             store.commit(&doubt.before, last + 1)?;
@@ -217,7 +217,7 @@ impl State {
     }
 }
 
-impl Store {
+impl Tables {
     fn open(dir: &Path) -> fjall::Result<Self> {
         let db = Database::builder(dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);

@@ -39,7 +39,8 @@ pub(super) fn cut(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result<
     document::change(stage, SHED, json!({ "Remove": { "key": "guests", "item": "bob" } }))?;
     document::change(stage, SHED, json!({ "Increment": { "key": "rings", "by": 100 } }))?;
     let here = json!({
-        "guests": { "items": ["ann"] }, "host": { "value": "shed" }, "rings": { "count": 106 },
+        "guests": { "items": ["ann"] }, "host": { "value": "shed" },
+        "rings": { "count": 106 },
     });
     for node in [ATTIC, SHED] {
         let what = format!("{} has {here}", NAMES[node]);
@@ -68,7 +69,8 @@ pub(super) fn heal(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result
     let began = Instant::now();
     stage.cut(CELLAR, false);
     let both = json!({
-        "guests": { "items": ["ann", "cat"] }, "host": { "value": "shed" }, "rings": { "count": 116 },
+        "guests": { "items": ["ann", "cat"] }, "host": { "value": "shed" },
+        "rings": { "count": 116 },
     });
     document::agreed(stage, &both)?;
     let document = seconds(began.elapsed());

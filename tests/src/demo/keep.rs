@@ -21,7 +21,8 @@ pub(super) fn until_interrupted(stage: &Stage) {
         "edge-host send thermostat '{\"Dial\": 5}' --data shed/data",
         "edge-host ls pins --data attic/data",
         "edge-host send thermostat '\"Show\"' --data cellar/data",
-        "edge-host send crdt '{\"Add\": {\"key\": \"guests\", \"item\": \"you\"}}' --data shed/data",
+        "edge-host send crdt '{\"Add\": {\"key\": \"guests\", \"item\": \"you\"}}' --data \
+        shed/data",
         "edge-host send crdt '{\"Get\": {\"key\": \"guests\"}}' --data attic/data",
         "edge-host send sensor '\"Last\"' --data attic/data",
         "edge-host log thermostat --follow --data cellar/data",
