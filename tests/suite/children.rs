@@ -30,12 +30,15 @@ fn until_children(lab: &Lab, count: usize) -> Vec<String> {
 fn a_child_takes_letters_at_once_and_its_end_is_told() {
     let lab = family("max = 2");
     // In one turn: spawned, given an address, and asked.
-    lab.say("p", json!([
-        {"SpawnWith": ["kid", "one", 1, "w"]},
-        {"Ask": ["one", 2, 60_000, [{"Send": ["w", 3, [{"Note": "from a child"}]]}, {"Say": "hi"}]]},
-    ]));
+    lab.say(
+        "p",
+        json!([
+            {"SpawnWith": ["kid", "one", 1, "w"]},
+            {"Ask": ["one", 2, 60_000, [{"Send": ["w", 3, [{"Note": "child"}]]}, {"Say": "hi"}]]},
+        ]),
+    );
     lab.hears("p", "answer 2: hi");
-    lab.until("w", json!(["Noted"]), |noted| noted == ["from a child"]);
+    lab.until("w", json!(["Noted"]), |noted| noted == ["child"]);
     let names = until_children(&lab, 1);
     assert!(names[0].starts_with("p/kid-"), "{names:?}");
     lab.say("p", json!([{"Stop": "one"}]));

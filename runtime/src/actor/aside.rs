@@ -1,5 +1,5 @@
-//! Messages that crash their actor again and again are set aside: kept with their reason, for people
-//! to read and to give again.
+//! Messages that crash their actor again and again are set aside: kept with their reason, for
+//! people to read and to give again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -326,4 +326,30 @@ mod tests {
         assert_eq!(state.value(A, b"key").unwrap().unwrap(), b"value");
         assert_eq!(state.records("actor").unwrap(), [(b"lamp".to_vec(), b"spec".to_vec())]);
     }
+
+    #[test]
+    fn a_failed_commit_that_the_disk_holds_after_all_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        put(&state, A, "kept", "old");
+        let mut failed = Commit::default();
+        failed.value(A, b"kept", Some(b"new".to_vec()));
+        failed.value(A, b"made", Some(b"new".to_vec()));
+        // What a commit leaves behind whose flush failed, and was made up for at the close.
+        let number = 1 + state.shared.commits.lock().unwrap().number;
+        let before = state.read(|store| {
+            let before = failed.writes.iter().map(|write| store.before(write)).collect();
+            store.commit(&failed.writes, number)?;
+            before
+        });
+        let doubt = Doubt { number, before: before.unwrap() };
+        *state.shared.commits.lock().unwrap() = Commits { number, doubt: Some(doubt) };
+        put(&state, A, "next", "1");
+        assert_eq!(keys(&state, A, "", ""), ["kept", "next"]);
+        assert_eq!(state.value(A, b"kept").unwrap().unwrap(), b"old");
+        drop(state);
+        let state = State::open(dir.path()).unwrap();
+        assert_eq!(keys(&state, A, "", ""), ["kept", "next"]);
+        put(&state, A, "made", "2");
+    }
 }
