@@ -3,6 +3,12 @@
 CACHE := $(or $(EDGE_HOST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-host)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
+# `make test SEED=7` repeats a random test that failed; proptest has a name of its own for it.
+ifdef SEED
+export SEED
+export PROPTEST_RNG_SEED := $(SEED)
+endif
+
 # `make demo KEEP=1` leaves the nodes up.
 export KEEP
 

@@ -31,6 +31,21 @@ pub fn edge_host() -> anyhow::Result<PathBuf> {
     found.context("no edge-host beside this program: run `make test` or `make demo`")
 }
 
+/// An empty folder outside the repository that is the same at every run, so that what a crate in
+/// it depends on is not compiled anew each time. It is the caller's while the lock lives.
+pub fn kept_folder(name: &str) -> anyhow::Result<(PathBuf, std::fs::File)> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let user = std::fs::metadata(own).map_or(0, |own| std::os::unix::fs::MetadataExt::uid(&own));
+    let folders = std::env::temp_dir().join(format!("edge-host-test-crates-{user}"));
+    let folder = folders.join(name);
+    std::fs::create_dir_all(&folder)?;
+    let lock = std::fs::File::create(folders.join(format!("{name}.lock")))?;
+    lock.lock()?;
+    std::fs::remove_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder)?;
+    Ok((folder, lock))
+}
+
 /// Builds the actor crate in a folder; the component is kept in `into`, since another build may
 /// replace the one in the cache.
 pub fn build(crate_folder: &Path, into: &Path) -> anyhow::Result<Guest> {

@@ -60,10 +60,10 @@ fn write_greeter(folder: &Path, sdk: &Path) -> Result<()> {
 
 #[test]
 fn an_actor_from_outside_the_repository_answers_on_two_nodes() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let greeter = folder.path().join("greeter");
+    let (folder, _lock) = guests::kept_folder("outside")?;
+    let greeter = folder.join("greeter");
     write_greeter(&greeter, &guests::repository().join("guest-sdk"))?;
-    let guest = guests::build(&greeter, folder.path())?;
+    let guest = guests::build(&greeter, &folder)?;
     let two = Two::start("")?;
     two.a.run(&["add", &guest.file.to_string_lossy()])?;
     two.a.run(&["start", &guest.cid, "--as", "greeter"])?;
@@ -73,7 +73,7 @@ fn an_actor_from_outside_the_repository_answers_on_two_nodes() -> Result<()> {
         let answer = node.send("greeter", &json!({ "Hello": "Ada" }))?;
         assert_eq!(answer, Value::from("Hello Ada, you are number 1"));
     }
-    one_source_is_one_component(&greeter, &guest, folder.path())
+    one_source_is_one_component(&greeter, &guest, &folder)
 }
 
 /// Wherever it is built; and what was built elsewhere from other, older files is not taken for it.
@@ -98,8 +98,8 @@ fn one_source_is_one_component(greeter: &Path, first: &Guest, folder: &Path) -> 
 
 #[test]
 fn a_clone_in_another_folder_builds_the_same_components() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let clone = folder.path().join("some/where else");
+    let (folder, _lock) = guests::kept_folder("clone")?;
+    let clone = folder.join("some/where else");
     std::fs::create_dir_all(&clone)?;
     let files = Command::new("git")
         .args(["ls-files", "-z"])
@@ -111,7 +111,7 @@ fn a_clone_in_another_folder_builds_the_same_components() -> Result<()> {
         std::fs::create_dir_all(to.parent().context("a folder")?)?;
         std::fs::copy(&from, &to).with_context(|| name.to_string())?;
     }
-    let there = guests::build(&clone.join("examples/thermostat"), folder.path())?;
+    let there = guests::build(&clone.join("examples/thermostat"), &folder)?;
     assert_eq!(there.cid, nodes::thermostat().cid);
     Ok(())
 }

@@ -9,11 +9,15 @@ use crate::device::{BusId, PinId, SensorId};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 use crate::router::Due;
+use crate::store::state::Commit;
 use crate::supervisor::{self, Decision, Exit, Stop};
 use crate::wasm::effects::Effects;
 use crate::wasm::table::Held;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance};
+
+/// Components whose crashes are remembered; past it only those in quarantine are.
+const CRASHED_COMPONENTS: usize = 1024;
 
 impl Scheduler {
     pub(super) fn activate(&self, actor: &Arc<Actor>) {
@@ -230,6 +234,9 @@ impl Scheduler {
     fn count_crash(&self, actor: &Actor, body: &Body) {
         let mut crashes = lock(&self.crashes);
         let now = self.clock.now();
+        if crashes.len() >= CRASHED_COMPONENTS {
+            crashes.retain(|_, crashes| supervisor::quarantine(crashes, &self.limits, now));
+        }
         crashes.entry(body.code.cid).or_default().note(now, &self.limits);
         drop(crashes);
         tracing::info!(actor = actor.spec.name, "an incarnation failed");
@@ -272,7 +279,12 @@ impl Scheduler {
                 Ok(new) => body.instance = Some(new),
                 Err(why) => {
                     actor.journal.write(format!("not swapped for {}: {why}", code.cid));
+                    let broken = old.is_broken();
                     body.instance = Some(old);
+                    if broken {
+                        // It trapped while it was saved: the old code goes on from its start.
+                        self.drop_instance(body, &[], Reason::Trapped);
+                    }
                     return Err(format!("the old code goes on: {why}"));
                 }
             }
@@ -312,10 +324,25 @@ impl Scheduler {
             }
         }
         self.stop_children(actor);
+        if actor.spec.parent.is_some() && body.stored != Some(0) {
+            self.forget_values(actor);
+        }
         self.forget(actor);
         self.router.remove(actor.id, reason);
         if let Some(parent) = &actor.spec.parent {
             parent.mailbox.signal(Message::Down { token: parent.token, reason });
+        }
+    }
+
+    /// Nobody will have a child's id again: what it stored goes with it.
+    fn forget_values(&self, actor: &Actor) {
+        let mut commit = Commit::default();
+        let listed = self.state.values(actor.id, b"", b"", |key, _| {
+            commit.value(actor.id, key, None);
+            true
+        });
+        if let Err(error) = listed.and_then(|()| self.state.commit(commit)) {
+            tracing::warn!("what {} stored can't be removed: {error}", actor.spec.name);
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Failure {
 pub struct Instance {
     store: Store<Turn>,
     guest: Protocol,
+    /// A call trapped: it can't be entered again.
+    broken: bool,
 }
 
 impl Instance {
@@ -55,7 +57,7 @@ impl Instance {
             Ok(guest) => guest,
             Err(error) => return Err(failure(store.data(), &error)),
         };
-        Ok(Self { store, guest })
+        Ok(Self { store, guest, broken: false })
     }
 
     /// The first turn of a fresh incarnation.
@@ -114,6 +116,11 @@ impl Instance {
         self.answer(called)
     }
 
+    /// A call trapped: all that is left is to drop it.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// The actor's side of the contract.
     pub fn turn(&self) -> &Turn {
         self.store.data()
@@ -144,7 +151,10 @@ impl Instance {
         let trapped = |why| Failure { reason: Reason::Trapped, why };
         let answer = match called {
             Ok(answer) => answer.map_err(|why| trapped(why.replace('\n', " "))),
-            Err(error) => Err(failure(self.store.data(), &error)),
+            Err(error) => {
+                self.broken = true;
+                Err(failure(self.store.data(), &error))
+            }
         };
         match self.store.data_mut().fault.take() {
             Some(why) => Err(trapped(why)),
