@@ -48,7 +48,7 @@ pub struct Code {
 }
 
 impl Engine {
-    /// An engine with the configuration of every node: see hot-path notes in ARCHITECTURE.md.
+    /// An engine with the configuration of every node: see the decisions in ARCHITECTURE.md.
     pub fn new() -> Result<Self, ComponentError> {
         let mut config = wasmtime::Config::new();
         config.concurrency_support(false);
