@@ -10,8 +10,8 @@ use crate::limits::Limits;
 /// What the node takes before its first actor: code, store, network, threads. A debug build without
 /// actors had 22 MB resident (VmRSS of `edge-host run`).
 const NODE_BYTES: u64 = 32 << 20;
-/// A small live actor, with slack for the state it grows. 201 sensor actors in place of one, from one
-/// component, added 53 kB resident each (VmRSS as above).
+/// A small live actor, with slack for the state it grows. 201 sensor actors in place of one, from
+/// one component, added 53 kB resident each (VmRSS as above).
 const ACTOR_BYTES: u64 = 160 << 10;
 /// Address space of the node before its first actor: thread stacks, mapped files, the allocator's
 /// arenas.
