@@ -78,7 +78,9 @@ fn an_actor_from_outside_the_repository_answers_on_two_nodes() -> Result<()> {
 
 /// Wherever it is built; and what was built elsewhere from other, older files is not taken for it.
 fn one_source_is_one_component(greeter: &Path, first: &Guest, folder: &Path) -> Result<()> {
-    let other = folder.join("a longer way from here/greeter");
+    // A folder never built in before: cargo goes by the times of files, and these are made old.
+    let elsewhere = tempfile::tempdir()?;
+    let other = elsewhere.path().join("a longer way from here/greeter");
     write_greeter(&other, &guests::repository().join("guest-sdk"))?;
     let lib = other.join("src/lib.rs");
     std::fs::write(&lib, LIB.replace("Hello {name}", "Good day {name}"))?;
