@@ -310,7 +310,7 @@ impl Router {
 
     /// The other node where an address was last seen.
     fn elsewhere(&self, address: &Address) -> Option<NodeId> {
-        address.hints.first().copied().filter(|node| *node != self.me)
+        address.hints.first().filter(|node| *node != self.me)
     }
 }
 
