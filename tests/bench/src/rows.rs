@@ -23,7 +23,7 @@ pub const GUESTS: [(&str, &str); 7] = [
 type Make = fn(&Bench) -> Row;
 
 /// All rows by key.
-pub const ROWS: [(&str, Make); 8] = [
+pub const ROWS: [(&str, Make); 9] = [
     ("local_ask_p50", local::local_ask_p50),
     ("ring_1000_one", local::ring_1000_one),
     ("ring_1000_many", local::ring_1000_many),
@@ -32,4 +32,5 @@ pub const ROWS: [(&str, Make); 8] = [
     ("spawn_addressable", spawn::spawn_addressable),
     ("spawn_started", spawn::spawn_started),
     ("spawn_answer_stop", spawn::spawn_answer_stop),
+    ("call_share", local::call_share),
 ];

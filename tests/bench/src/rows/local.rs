@@ -1,5 +1,8 @@
 //! Letters between actors of one node.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use anyhow::Context;
 use bench::{Run, sized};
 use serde_json::{Value, json};
@@ -65,6 +68,47 @@ fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
     // RUSM holds some 340 components at once: a ring of 300, a token each or one.
     let parameters = ["size=300", if tokens == 1 { "tokens=1" } else { "tokens=300" }];
     row.side("rusm (ring of 300)", peers.program("bench-rusm", "ring", bench.ms, &parameters))
+}
+
+/// What one core makes of the ring with a token for each actor, against the raw call of the same
+/// component: on each core an instance that is given tokens and sends each on, as many in a call
+/// as the ring's activations had on average. Letters between actors a second and core; all cores
+/// are busy on both sides.
+pub fn call_share(bench: &Bench) -> Row {
+    let batch = Rc::new(Cell::new(1));
+    Row::new("call_share", "letters/s and core", Better::Higher, "raw wasmtime")
+        .limit("raw wasmtime")
+        .side("ours", share(bench, batch.clone()))
+        .side("raw wasmtime", Ok(raw_share(bench, Some(batch))))
+        .side("raw, 1 in a call", Ok(raw_share(bench, None)))
+}
+
+fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
+    let node = ring(bench, 1000)?;
+    let cores = std::thread::available_parallelism()?.get();
+    let (ms, mut hops) = (bench.ms, 20);
+    Ok(Box::new(move || {
+        let (figure, next) = sized(ms, hops, |hops| {
+            let before = node.ask("conductor", &json!("Seen"))?;
+            let took = node.ask("conductor", &json!({ "Run": [1000, hops] }))?;
+            let after = node.ask("conductor", &json!("Seen"))?;
+            let grown =
+                |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
+            batch.set((grown("tokens")? / grown("activations")?.max(1)).max(1));
+            Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
+        })?;
+        hops = next;
+        Ok(figure / cores as f64)
+    }))
+}
+
+fn raw_share(bench: &Bench, batch: Option<Rc<Cell<u64>>>) -> Measure {
+    let (peers, ms) = (bench.peers.clone(), bench.ms);
+    let component = format!("component={}", bench.ours.guest("player").display());
+    Box::new(move || {
+        let batch = format!("batch={}", batch.as_ref().map_or(1, |batch| batch.get()));
+        peers.program("bench-raw", "share", ms, &[&component, &batch])?()
+    })
 }
 
 fn ring_rate(bench: &Bench, size: usize, tokens: usize) -> anyhow::Result<Measure> {

@@ -4,7 +4,7 @@
 //! Granted `player`, the right to spawn players, or `other`, an actor that answers questions.
 
 use guest_sdk::{Actor, Address, Answer, Child, Context, Duration, Error, Held, Reason, Result};
-use player::Payload;
+use player::{Payload, Seen};
 use serde::{Deserialize, Serialize};
 
 /// Players spawned, or tokens sent, in one turn: within the limit on a turn's effects.
@@ -31,6 +31,7 @@ struct Work {
 enum Task {
     Build { size: usize },
     Run { tokens: usize, sent: usize, hops: u64, done: usize },
+    Look,
     Ask { whom: Address, left: usize, asked: Duration, times: Vec<u32> },
 }
 
@@ -43,6 +44,8 @@ pub enum Message {
     Run(usize, u64),
     /// Ask so many questions; answered with [`Asked`].
     Ask(usize),
+    /// What has a player seen? Answered with a [`Seen`].
+    Seen,
     /// Go on with what does not fit in one turn.
     Go,
     /// From a player.
@@ -92,6 +95,7 @@ impl Actor for Conductor {
                 let times = Vec::with_capacity(count);
                 self.begin(Task::Ask { whom, left: count, asked: cx.now(), times }, cx)
             }
+            Message::Seen => self.begin(Task::Look, cx),
             Message::Go => self.go(cx),
             Message::Done => self.done(cx),
             Message::Lost(reason) => Err(Error::new(format_args!("a token was lost: {reason}"))),
@@ -105,6 +109,11 @@ impl Actor for Conductor {
         cx: &mut Context<Self>,
     ) -> Result {
         let answer = outcome.map_err(Error::new)?;
+        if let Some(Work { task: Task::Look, reply, .. }) = self.work {
+            self.work = None;
+            cx.send(reply, answer.decode::<Seen>()?, 0);
+            return Ok(());
+        }
         answer.decode::<Payload>()?;
         let Some(Work { task: Task::Ask { left, asked, times, .. }, .. }) = &mut self.work else {
             return Ok(());
@@ -160,6 +169,10 @@ impl Conductor {
                     let me = cx.me();
                     cx.send(me, Message::Go, 0);
                 }
+            }
+            Task::Look => {
+                let first = self.players.first().ok_or_else(|| Error::new("a ring of nobody"))?;
+                cx.ask(*first, player::Message::Seen, 0, PATIENCE);
             }
             Task::Ask { left: 0, times, .. } => {
                 times.sort_unstable();

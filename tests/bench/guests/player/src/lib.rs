@@ -3,7 +3,7 @@
 //! Granted `next`, whom tokens go to (or told by [`Message::Next`]), and `home`, who hears when a
 //! token has no hops left.
 
-use guest_sdk::{Actor, Address, Context, Error, Reason, Result};
+use guest_sdk::{Actor, Address, Context, Duration, Error, Reason, Result};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
@@ -15,6 +15,18 @@ pub type Payload = ByteArray<64>;
 pub struct Player {
     next: Option<Address>,
     home: Option<Address>,
+    seen: Seen,
+    /// When the last activation took place.
+    last: Duration,
+}
+
+/// What a player has done so far.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// Tokens that it was given.
+    pub tokens: u64,
+    /// Activations in which it was given them: the host gives the turns of one the same time.
+    pub activations: u64,
 }
 
 /// What it understands.
@@ -26,6 +38,8 @@ pub enum Message {
     Ask(Payload),
     /// Whom tokens go to from now on.
     Next(Address),
+    /// Answered with what it has [`Seen`].
+    Seen,
 }
 
 /// What it tells `home`.
@@ -41,16 +55,23 @@ impl Actor for Player {
     type Message = Message;
 
     fn start(cx: &mut Context<Self>) -> Result<Self> {
-        Ok(Self { next: cx.address("next").ok(), home: cx.address("home").ok() })
+        let (next, home) = (cx.address("next").ok(), cx.address("home").ok());
+        Ok(Self { next, home, seen: Seen::default(), last: Duration::ZERO })
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
+        if let Message::Token(..) = message {
+            self.seen.tokens += 1;
+            self.seen.activations += u64::from(cx.now() != self.last);
+            self.last = cx.now();
+        }
         match message {
             Message::Token(0, _) => cx.send(to(self.home)?, News::Done, 0),
             Message::Token(left, payload) => {
                 cx.send(to(self.next)?, Message::Token(left - 1, payload), 0);
             }
             Message::Ask(payload) => drop(cx.reply(payload)),
+            Message::Seen => drop(cx.reply(self.seen)),
             Message::Next(next) => self.next = Some(cx.keep(next)?),
         }
         Ok(())

@@ -10,6 +10,8 @@ use serde_bytes::ByteArray;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Sprout {
     asked: u64,
+    #[serde(with = "serde_bytes")]
+    ballast: Vec<u8>,
 }
 
 /// What it understands.
@@ -19,6 +21,8 @@ pub enum Message {
     Ask(ByteArray<64>),
     /// As `Ask`, and then it stops itself.
     Last(ByteArray<64>),
+    /// Keep so many bytes from now on; answered with their number.
+    Grow(usize),
 }
 
 /// What it tells `home`.
@@ -35,7 +39,7 @@ impl Actor for Sprout {
         if let Ok(home) = cx.address("home") {
             cx.send(home, News::Started, 0);
         }
-        Ok(Self { asked: 0 })
+        Ok(Self { asked: 0, ballast: Vec::new() })
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
@@ -46,6 +50,10 @@ impl Actor for Sprout {
                 cx.reply(payload);
                 let me = cx.me();
                 cx.stop(me)?;
+            }
+            Message::Grow(bytes) => {
+                self.ballast = vec![7; bytes];
+                cx.reply(bytes);
             }
         }
         Ok(())
