@@ -1,10 +1,10 @@
-//! The guest's allocator: talc, over what the linked memory leaves free before it asks for more, and
-//! before it a few free pieces of each small size at hand.
+//! The guest's allocator: talc, over what the linked memory leaves free before it asks for more,
+//! and before it a few free pieces of each small size at hand.
 //!
 //! Growing a memory that has no reservation copies it whole at the host (75 times the cost of a
 //! first message, 18 times the memory), so an actor should start in the memory it was linked with.
-//! A letter allocates and frees half a dozen small pieces, always of the same sizes: those that were
-//! just freed are given again without asking talc.
+//! A letter allocates and frees half a dozen small pieces, always of the same sizes: those that
+//! were just freed are given again without asking talc.
 
 #![allow(unsafe_code, reason = "an allocator owns raw memory; its safety is argued at each use")]
 
@@ -100,7 +100,8 @@ unsafe impl GlobalAlloc for AtHand {
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's promise: `size` is not zero and does not overflow with the alignment.
+        // SAFETY: the caller's promise: `size` is not zero and does not overflow with the
+        // alignment.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (Self::shelf(layout), Self::shelf(new)) {
             (Some((old, _)), Some((new, _))) if old == new => at,

@@ -15,6 +15,7 @@ mod network;
 mod nodes;
 mod outside;
 mod parity;
+mod parking;
 mod remote;
 mod state;
 mod supervision;
