@@ -145,7 +145,7 @@ impl Node {
             limits: limits.clone(),
             blobs: blob_source(blobs.clone()),
         })?;
-        router.connect(net.clone());
+        router.connect(net.clone(), devices.clone());
         let limits = Arc::new(limits);
         let reads =
             Reader { state: state.clone(), devices: devices.clone(), router: router.clone() };

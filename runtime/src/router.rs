@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::address::{ActorId, Address, NodeId};
 use crate::clock::{Alarm, Clock};
+use crate::device::Devices;
 use crate::mailbox::{Letter, Mailbox, Message, Timer};
 use crate::net::{Net, wire};
 use crate::reason::Reason;
@@ -52,6 +53,7 @@ pub struct Router {
     me: NodeId,
     clock: Clock<Due>,
     net: OnceLock<Net>,
+    devices: OnceLock<Arc<Devices>>,
     mailboxes: DashMap<ActorId, Arc<Mailbox>>,
     gone: DashMap<ActorId, Reason>,
     questions: DashMap<ActorId, Question>,
@@ -87,6 +89,7 @@ impl Router {
             me,
             clock,
             net: OnceLock::new(),
+            devices: OnceLock::new(),
             mailboxes: DashMap::new(),
             gone: DashMap::new(),
             questions: DashMap::new(),
@@ -103,10 +106,11 @@ impl Router {
         self.me
     }
 
-    /// The way to other nodes; without one, all of them are unreachable.
-    pub fn connect(&self, net: Net) {
+    /// The way to other nodes, without which all of them are unreachable, and to sensors that are
+    /// topics.
+    pub fn connect(&self, net: Net, devices: Arc<Devices>) {
         // A second one would be a bug of the node's wiring, and the first stays good.
-        let _ = self.net.set(net);
+        let _ = (self.net.set(net), self.devices.set(devices));
     }
 
     /// Makes an actor reachable.

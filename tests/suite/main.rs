@@ -6,6 +6,7 @@ mod contract;
 mod crash;
 mod demo;
 mod device;
+mod examples;
 mod fixture;
 mod gossip;
 mod letters;
