@@ -6,6 +6,7 @@ mod events;
 mod grants;
 pub mod plan;
 mod serve;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -216,6 +217,7 @@ impl Node {
     /// Starts the manifest's actors, then those that an administrator started earlier. One whose
     /// component isn't to be had yet waits for a peer that has it.
     fn begin(self: &Arc<Self>, actors: BTreeMap<String, ActorConfig>) -> Result<(), StartError> {
+        self.sweep()?;
         let mut all = BTreeMap::new();
         for (name, value) in self.state.records(STARTED)? {
             let name = String::from_utf8_lossy(&name).into_owned();

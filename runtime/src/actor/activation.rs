@@ -324,7 +324,8 @@ impl Scheduler {
             }
         }
         self.stop_children(actor);
-        if actor.spec.parent.is_some() && body.stored != Some(0) {
+        let left = body.stored != Some(0) || actor.status().set_aside > 0;
+        if actor.spec.parent.is_some() && left {
             self.forget_values(actor);
         }
         self.forget(actor);
@@ -341,6 +342,7 @@ impl Scheduler {
             commit.value(actor.id, key, None);
             true
         });
+        commit.join(self.nothing_aside(actor));
         if let Err(error) = listed.and_then(|()| self.state.commit(commit)) {
             tracing::warn!("what {} stored can't be removed: {error}", actor.spec.name);
         }
