@@ -18,6 +18,7 @@ mod outside;
 mod parity;
 mod remote;
 mod state;
+mod strangers;
 mod supervision;
 mod tidy;
 mod turns;
