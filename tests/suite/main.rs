@@ -8,6 +8,7 @@ mod demo;
 mod device;
 mod examples;
 mod fixture;
+mod formats;
 mod gossip;
 mod letters;
 mod limits;
