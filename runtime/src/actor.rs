@@ -149,7 +149,7 @@ pub struct Status {
     pub component: String,
     /// Its world.
     pub world: String,
-    /// `starting`, `ready`, `backing-off` or `stopped`.
+    /// `starting`, `ready`, `backing-off`, `stopped`, or `waiting` for its component.
     pub state: String,
     /// Incarnations so far.
     pub incarnations: u64,

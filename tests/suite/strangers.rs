@@ -171,6 +171,41 @@ async fn a_peer_that_stops_in_the_middle_of_a_letter_holds_nobody_up() -> Result
 }
 
 #[tokio::test]
+async fn a_peer_that_never_ends_a_blob_keeps_no_other_component_from_being_started() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stranger = Stranger::new()?;
+    let peer = nodes::peer(&stranger.identity.id().to_string(), None);
+    let patient = "[limits]\npeer-patience-ms = 60000\n";
+    let a = Arc::new(Process::start(folder.path(), &nodes::manifest(&[peer], patient))?);
+    let (connection, _control) = stranger.hello(&a, a.run(&["id"])?.trim()).await?;
+    let wanted = edge_host::store::blobs::cid_of(b"never all of it").to_string();
+    let (node, cid) = (a.clone(), wanted.clone());
+    let slow = tokio::task::spawn_blocking(move || nodes::start_by_name(&node, &cid, "slow", &[]));
+    let (mut answer, mut asked) = connection.accept_bi().await?;
+    let mut length = [0; wire::LENGTH];
+    asked.read_exact(&mut length).await?;
+    let mut opening = vec![0; u32::from_be_bytes(length) as usize];
+    asked.read_exact(&mut opening).await?;
+    assert_eq!(Opening::decode(&opening)?, Opening::Blob { cid: wanted, offset: 0 });
+    answer
+        .write_all(&[frame(&wire::BlobNews::Have { size: 15 }), b"never".to_vec()].concat())
+        .await?;
+
+    let node = a.clone();
+    let others = tokio::task::spawn_blocking(move || {
+        nodes::start(&node, nodes::pair(), "quick", &[])?;
+        node.run(&["swap", "quick", &nodes::pair().cid])?;
+        node.send("quick", &serde_json::json!("Version"))
+    });
+    assert_eq!(others.await??, 1);
+    assert!(!slow.is_finished(), "the blob has come to an end");
+    connection.close(0_u32.into(), b"enough");
+    let refused = nodes::refusal(slow.await?);
+    assert!(refused.contains("no blob"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_node_does_not_grow_by_what_a_peer_does_wrong() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let stranger = Stranger::new()?;
