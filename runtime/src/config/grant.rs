@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Component, ConfigError};
 use crate::address::Address;
 
-pub(super) use read::{component, exclusive, grants, name};
+pub(super) use read::{check_name, component, exclusive, grants, name};
 
 /// One grant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,6 +44,7 @@ impl Node {
         match request {
             Request::Add => self.add(body).await,
             Request::Start { name, config } => {
+                crate::config::check_name(&name)?;
                 let (actor, origin) =
                     self.deploy(&name, &config).await.map_err(|error| text(&error))?;
                 self.keep_started(&name, Some(&config)).map_err(|error| text(&error))?;
