@@ -108,7 +108,7 @@ impl<'a, A> Context<'a, A> {
     pub fn sensor(&mut self, name: &str) -> Result<Sensor> {
         match self.host.grant(name, Kind::Sensor) {
             Some(Granted::Sensor(handle)) => Ok(Sensor(handle)),
-            other => Err(missing(name, "sensor", r#""sensor:bme280/temperature""#, other)),
+            other => Err(missing(name, "sensor", r#""sensor:thermal:cpu-thermal""#, other)),
         }
     }
 

@@ -5,7 +5,7 @@
 //! in an activation, never both, and its body is locked besides.
 
 mod activation;
-mod aside;
+pub(crate) mod aside;
 mod asks;
 mod commit;
 mod family;

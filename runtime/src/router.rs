@@ -10,8 +10,8 @@ mod topics;
 mod watch;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::clock::{Alarm, Clock};
+use crate::device::Devices;
 use crate::mailbox::{Inlet, Letter, Mailbox, Message, Question, Reply, Timer, To};
 use crate::net::{Net, wire};
 use crate::reason::Reason;
@@ -55,6 +56,7 @@ pub struct Router {
     me: NodeId,
     clock: Clock<Due>,
     net: OnceLock<Net>,
+    devices: OnceLock<Arc<Devices>>,
     inlets: DashMap<ActorId, Inlet, IdHash>,
     gone: DashMap<ActorId, Reason>,
     /// Who waits for an answer that comes under an id.
@@ -86,6 +88,7 @@ impl Router {
             me,
             clock,
             net: OnceLock::new(),
+            devices: OnceLock::new(),
             inlets: DashMap::default(),
             gone: DashMap::new(),
             askers: DashMap::default(),
@@ -102,10 +105,11 @@ impl Router {
         self.me
     }
 
-    /// The way to other nodes; without one, all of them are unreachable.
-    pub fn connect(&self, net: Net) {
+    /// The way to other nodes, without which all of them are unreachable, and to sensors that are
+    /// topics.
+    pub fn connect(&self, net: Net, devices: Arc<Devices>) {
         // A second one would be a bug of the node's wiring, and the first stays good.
-        let _ = self.net.set(net);
+        let _ = (self.net.set(net), self.devices.set(devices));
     }
 
     /// Makes an actor reachable.

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod guests;
 pub mod process;
 pub mod relay;
+pub mod tracer;
 
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
 use crate::{guests, wait_for};
@@ -172,6 +172,15 @@ impl Process {
     pub fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let child = &mut self.child;
         wait_for("the node ends", || child.try_wait().ok().flatten())
+    }
+
+    /// Whether it has ended; it is still there to be waited for.
+    pub fn has_ended(&self) -> anyhow::Result<bool> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("it has ended")?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // Where it is traced, its stops are told, too.
+        let ended = waitid(WaitId::Pid(pid), look)?.is_some_and(|it| it.exited() || it.killed());
+        Ok(ended)
     }
 
     /// Sends it a signal.

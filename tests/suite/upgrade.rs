@@ -5,6 +5,7 @@ use pair::Message;
 use serde_json::json;
 use tests::process::Process;
 
+use crate::fixture::{Lab, error_line, guest};
 use crate::nodes::{self, Two, refusal, report, start, start_by_name, tell, until};
 
 fn alone(folder: &std::path::Path, rest: &str) -> Result<Process> {
@@ -71,6 +72,25 @@ fn new_code_that_cannot_take_the_state_leaves_the_old_in_charge_and_says_why() -
     let nobody = refusal(node.run(&["swap", "nobody", &nodes::picky().cid]));
     assert!(nobody.contains("no actor named nobody"), "{nobody}");
     Ok(())
+}
+
+#[test]
+fn an_actor_that_traps_while_it_is_saved_starts_afresh_and_the_error_says_why() {
+    let lab = Lab::new(
+        "[limits]\nrestart-ms = 1\n\
+         [actor.a]\ncomponent = \"$probe\"\nrestart = { max = 1000 }\n",
+    );
+    lab.say("a", json!([{"Put": ["key", "kept"]}, "Count", "Count", "PanicAtSave"]));
+    let swap = ["swap", "a", &guest("probe").cid];
+    let error = error_line(&lab.node.run(&swap).unwrap_err().to_string());
+    assert!(error.contains("the old code goes on: it can't be saved: trapped"), "{error}");
+    // What it had in memory is gone, what it had stored is not.
+    assert_eq!(lab.say("a", json!([{"Get": "key"}, "Count", "Starts"])), ["kept", "1", "2"]);
+    let row = lab.actor("a");
+    assert_eq!((row.incarnations, row.state.as_str()), (2, "ready"));
+    // It is none the worse for it.
+    lab.node.run(&swap).unwrap();
+    assert_eq!(lab.say("a", json!(["Count", "Starts"])), ["2", "2"]);
 }
 
 #[test]

@@ -137,7 +137,8 @@ impl Scheduler {
         }
         actor.stopped(reason);
         self.stop_children(actor);
-        if actor.parent.is_some() && body.stored != Some(0) {
+        let left = body.stored != Some(0) || actor.has_set_aside();
+        if actor.parent.is_some() && left {
             self.forget_values(actor);
         }
         self.forget(actor);
@@ -167,6 +168,7 @@ impl Scheduler {
             commit.value(actor.id, key, None);
             true
         });
+        commit.join(self.nothing_aside(actor));
         if let Err(error) = listed.and_then(|()| self.state.commit(commit)) {
             tracing::warn!("what {} stored can't be removed: {error}", actor.name);
         }

@@ -23,7 +23,7 @@ pub struct Status {
     pub component: String,
     /// Its world.
     pub world: String,
-    /// `starting`, `ready`, `parked`, `backing-off` or `stopped`.
+    /// `starting`, `ready`, `parked`, `backing-off`, `stopped`, or `waiting` for its component.
     pub state: String,
     /// Incarnations so far.
     pub incarnations: u64,
@@ -155,6 +155,10 @@ impl Actor {
     pub(super) fn set_aside(&self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.counts.set_aside.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_set_aside(&self) -> bool {
+        self.counts.set_aside.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn note_failure(&self, why: &str) {

@@ -138,16 +138,16 @@ pub(super) fn up(stage: &Stage, node: usize) -> anyhow::Result<usize> {
 }
 
 fn grants(actor: &str, node: usize) -> Vec<String> {
-    let room = sense::room(node);
+    let (room, air) = (sense::room(node), format!("{}-air", NAMES[node]));
     match actor {
         "gossip" => vec!["links=links".into()],
         "crdt" => vec!["replicas=topic:board".into()],
         "sensor" => vec![
             format!("source={room}"),
-            r#"out={ topic = "readings", subscribe = false }"#.into(),
+            format!("out={{ topic = \"{air}\", subscribe = false }}"),
         ],
         _ => vec![
-            format!("room={room}"),
+            format!("room=sensor:topic:{air}"),
             "target=topic:target".into(),
             r#"heater={ pin = "bench:heater", safe = "low", lease = "30s" }"#.into(),
         ],
