@@ -11,8 +11,10 @@ endif
 
 # `make demo KEEP=1` leaves the nodes up.
 export KEEP
-# `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3.
-export QUICK ROW ROUNDS
+# `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3;
+# ATTRIBUTE=1 shows where a letter's time goes instead.
+export QUICK ROW ROUNDS ATTRIBUTE
+RUSM := $(CARGO_TARGET_DIR)/rusm
 
 .PHONY: demo test test-parked bench toolchain build lint fmt deny doc
 
@@ -33,6 +35,9 @@ bench: toolchain
 	@scripts/bench-peers.sh
 	cargo build --release --quiet --package edge-host
 	cargo build --release --quiet --manifest-path tests/bench/Cargo.toml
+	-cd tests/bench/peers/rusm && RUSTC="$$(../../../../scripts/toolchain.sh --print)" cargo build \
+	  --release --quiet --target wasm32-unknown-unknown --package rusm-guest --target-dir "$(RUSM)"
+	-cd tests/bench/peers/rusm && cargo build --release --quiet --target-dir "$(RUSM)"
 	@"$(CARGO_TARGET_DIR)/release/bench"
 
 ## A rustc that builds for wasm32: rustup's target, or Debian's sources where rustup can't.
