@@ -5,11 +5,10 @@
 //! is shown; its answer, or the reason there is none, comes in any case.
 
 mod links;
+mod remote;
 mod topics;
 mod watch;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,10 +18,11 @@ use tokio::sync::oneshot;
 use crate::address::{ActorId, Address, NodeId};
 use crate::clock::{Alarm, Clock};
 use crate::mailbox::{Letter, Mailbox, Message, Timer};
-use crate::net::{Net, wire};
+use crate::net::Net;
 use crate::reason::Reason;
 
 use links::Links;
+use remote::{Ticket, Tickets};
 use topics::Topics;
 use watch::Watches;
 
@@ -55,8 +55,7 @@ pub struct Router {
     mailboxes: DashMap<ActorId, Arc<Mailbox>>,
     gone: DashMap<ActorId, Reason>,
     questions: DashMap<ActorId, Question>,
-    tickets: DashMap<u64, Ticket>,
-    next_ticket: AtomicU64,
+    tickets: Tickets,
     topics: Topics,
     links: Links,
     watches: Watches,
@@ -74,12 +73,6 @@ enum Asker {
     Administrator(oneshot::Sender<Result<Letter, Reason>>),
 }
 
-/// What to do when a letter on its way to another node is settled.
-enum Ticket {
-    Letter { sender: Arc<Mailbox>, token: u64 },
-    Question(ActorId),
-}
-
 impl Router {
     /// A router that knows nobody yet.
     pub fn new(me: NodeId, clock: Clock<Due>) -> Self {
@@ -90,8 +83,7 @@ impl Router {
             mailboxes: DashMap::new(),
             gone: DashMap::new(),
             questions: DashMap::new(),
-            tickets: DashMap::new(),
-            next_ticket: AtomicU64::new(0),
+            tickets: Tickets::default(),
             topics: Topics::default(),
             links: Links::default(),
             watches: Watches::default(),
@@ -213,26 +205,6 @@ impl Router {
         }
     }
 
-    /// A letter from another node.
-    pub fn arrive(&self, letter: wire::Letter) -> Result<(), Reason> {
-        let wire::Letter { to, body, carried, reply } = letter;
-        self.post(to, Letter { body, carried, reply })
-    }
-
-    /// A letter to another node was taken, or not.
-    pub fn settled(&self, ticket: u64, outcome: Result<(), Reason>) {
-        match (self.tickets.remove(&ticket), outcome) {
-            (Some((_, Ticket::Letter { sender, .. })), Ok(())) => sender.unreserve(1),
-            (Some((_, Ticket::Letter { sender, token })), Err(reason)) => {
-                sender.notify(Message::Undelivered { token, reason });
-            }
-            (Some((_, Ticket::Question(reply))), Err(reason)) => {
-                self.answer(reply, Err(reason));
-            }
-            (Some((_, Ticket::Question(_))) | None, _) => {}
-        }
-    }
-
     /// A timer of an actor is due.
     pub fn tick(&self, actor: ActorId, key: u64, generation: u64) {
         let Some(mailbox) = self.mailboxes.get(&actor).map(|entry| entry.clone()) else { return };
@@ -294,30 +266,6 @@ impl Router {
             Some(node) if !self.mailboxes.contains_key(&to.id) => node,
             _ => return Some(self.post(to.id, letter)),
         };
-        let Some(net) = self.net.get() else { return Some(Err(Reason::Unreachable)) };
-        let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-        self.tickets.insert(number, ticket());
-        let Letter { body, carried, reply } = letter;
-        let letter = wire::Letter { to: to.id, body, carried, reply };
-        match net.send(node, lane_of(from), &letter, number) {
-            Ok(()) => None,
-            Err(unsent) => {
-                self.tickets.remove(&number);
-                Some(Err(unsent.into()))
-            }
-        }
+        self.send_away(node, from, to.id, letter, ticket()).err().map(Err)
     }
-
-    /// The other node where an address was last seen.
-    fn elsewhere(&self, address: &Address) -> Option<NodeId> {
-        address.hints.first().copied().filter(|node| *node != self.me)
-    }
-}
-
-/// All letters of one sender keep to one lane, so that each of its pairs is ordered, answers to
-/// questions included. A lane stalls only if the whole node it leads to does.
-fn lane_of(sender: ActorId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    sender.hash(&mut hasher);
-    hasher.finish()
 }
