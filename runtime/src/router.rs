@@ -18,11 +18,10 @@ use tokio::sync::oneshot;
 use crate::address::{ActorId, Address, NodeId};
 use crate::clock::{Alarm, Clock};
 use crate::mailbox::{Letter, Mailbox, Message, Timer};
-use crate::net::Net;
+use crate::net::{Net, Ticket};
 use crate::reason::Reason;
 
 use links::Links;
-use remote::{Ticket, Tickets};
 use topics::Topics;
 use watch::Watches;
 
@@ -55,7 +54,6 @@ pub struct Router {
     mailboxes: DashMap<ActorId, Arc<Mailbox>>,
     gone: DashMap<ActorId, Reason>,
     questions: DashMap<ActorId, Question>,
-    tickets: Tickets,
     topics: Topics,
     links: Links,
     watches: Watches,
@@ -83,7 +81,6 @@ impl Router {
             mailboxes: DashMap::new(),
             gone: DashMap::new(),
             questions: DashMap::new(),
-            tickets: Tickets::default(),
             topics: Topics::default(),
             links: Links::default(),
             watches: Watches::default(),
@@ -132,7 +129,7 @@ impl Router {
 
     /// Sends a letter; the sender's reserved place is given back or holds the notice.
     pub fn send(&self, sender: &Arc<Mailbox>, to: &Address, letter: Letter, token: u64) {
-        let ticket = || Ticket::Letter { sender: sender.clone(), token };
+        let ticket = || remote::letter(sender, token);
         match self.dispatch(sender.owner(), to, letter, ticket) {
             Some(Ok(())) => sender.unreserve(1),
             Some(Err(reason)) => sender.notify(Message::Undelivered { token, reason }),
@@ -249,7 +246,7 @@ impl Router {
             let alarm = self.clock.arm(deadline, Due::Deadline(reply));
             Question { asker, alarm }
         });
-        if let Some(Err(reason)) = self.dispatch(from, to, letter, || Ticket::Question(reply)) {
+        if let Some(Err(reason)) = self.dispatch(from, to, letter, || remote::question(reply)) {
             self.answer(reply, Err(reason));
         }
     }

@@ -2,47 +2,42 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use dashmap::DashMap;
 
 use super::Router;
 use crate::address::{ActorId, Address, NodeId};
 use crate::mailbox::{Letter, Mailbox, Message};
-use crate::net::wire;
+use crate::net::{Outcome, Settled, Ticket, wire};
 use crate::reason::Reason;
 
-/// Letters on their way to other nodes.
-#[derive(Default)]
-pub(super) struct Tickets {
-    waiting: DashMap<u64, Ticket>,
-    next: AtomicU64,
-}
-
-/// What to do when a letter on its way to another node is settled.
-pub(super) enum Ticket {
-    Letter { sender: Arc<Mailbox>, token: u64 },
-    Question(ActorId),
-}
-
 impl Router {
-    /// A letter from another node.
-    pub fn arrive(&self, letter: wire::Letter) -> Result<(), Reason> {
-        let wire::Letter { to, body, carried, reply } = letter;
-        self.post(to, Letter { body, carried, reply })
+    /// Letters from another node; gives what became of each.
+    pub fn arrive(&self, letters: Vec<wire::Letter>) -> impl Iterator<Item = Outcome> {
+        letters.into_iter().map(|letter| {
+            let wire::Letter { to, body, carried, reply } = letter;
+            self.post(to, Letter { body, carried, reply })
+        })
     }
 
-    /// A letter to another node was taken, or not.
-    pub fn settled(&self, ticket: u64, outcome: Result<(), Reason>) {
-        match (self.tickets.waiting.remove(&ticket), outcome) {
-            (Some((_, Ticket::Letter { sender, .. })), Ok(())) => sender.unreserve(1),
-            (Some((_, Ticket::Letter { sender, token })), Err(reason)) => {
-                sender.notify(Message::Undelivered { token, reason });
+    /// Letters to another node were taken, or not.
+    pub fn settled(&self, Settled { owner, letters }: Settled) {
+        match owner.map(|owner| owner.downcast::<Mailbox>()) {
+            Some(Ok(sender)) => {
+                let taken = letters.iter().filter(|(_, outcome)| outcome.is_ok()).count();
+                sender.unreserve(taken);
+                for (token, outcome) in letters {
+                    if let Err(reason) = outcome {
+                        sender.notify(Message::Undelivered { token: token as u64, reason });
+                    }
+                }
             }
-            (Some((_, Ticket::Question(reply))), Err(reason)) => {
-                self.answer(reply, Err(reason));
+            // Questions: the answer settles those that were taken.
+            _ => {
+                for (reply, outcome) in letters {
+                    if let Err(reason) = outcome {
+                        self.answer(ActorId(reply.to_be_bytes()), Err(reason));
+                    }
+                }
             }
-            (Some((_, Ticket::Question(_))) | None, _) => {}
         }
     }
 
@@ -56,20 +51,25 @@ impl Router {
         ticket: Ticket,
     ) -> Result<(), Reason> {
         let net = self.net.get().ok_or(Reason::Unreachable)?;
-        let number = self.tickets.next.fetch_add(1, Ordering::Relaxed);
-        self.tickets.waiting.insert(number, ticket);
         let Letter { body, carried, reply } = letter;
         let letter = wire::Letter { to, body, carried, reply };
-        net.send(node, lane_of(from), &letter, number).map_err(|unsent| {
-            self.tickets.waiting.remove(&number);
-            unsent.into()
-        })
+        Ok(net.send(node, lane_of(from), &letter, ticket)?)
     }
 
     /// The other node where an address was last seen.
     pub(super) fn elsewhere(&self, address: &Address) -> Option<NodeId> {
         address.hints.first().copied().filter(|node| *node != self.me)
     }
+}
+
+/// The ticket of a letter: its sender has a place for the notice.
+pub(super) fn letter(sender: &Arc<Mailbox>, token: u64) -> Ticket {
+    Ticket { owner: Some(sender.clone()), key: u128::from(token) }
+}
+
+/// The ticket of a question.
+pub(super) fn question(reply: ActorId) -> Ticket {
+    Ticket { owner: None, key: u128::from_be_bytes(reply.0) }
 }
 
 /// All letters of one sender keep to one lane, so that each of its pairs is ordered, answers to
