@@ -55,9 +55,14 @@ pub enum Hints {
 impl Hints {
     /// The best guess.
     pub fn first(&self) -> Option<NodeId> {
+        self.as_slice().first().copied()
+    }
+
+    /// All of them.
+    pub fn as_slice(&self) -> &[NodeId] {
         match self {
-            Self::One(node) => Some(*node),
-            Self::Many(nodes) => nodes.first().copied(),
+            Self::One(node) => std::slice::from_ref(node),
+            Self::Many(nodes) => nodes,
         }
     }
 }

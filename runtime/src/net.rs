@@ -5,6 +5,7 @@
 //! nothing. What goes out is queued without waiting, from any thread, up to a limit.
 
 pub mod admin;
+mod arrivals;
 pub mod blobs;
 pub mod client;
 mod control;
@@ -13,6 +14,7 @@ mod endpoint;
 mod frames;
 pub mod identity;
 mod lanes;
+mod letter;
 mod links;
 mod peer;
 mod session;
@@ -33,9 +35,11 @@ use crate::address::{ActorId, NodeId};
 use crate::limits::Limits;
 use crate::reason::Reason;
 use admin::{AdminBody, AdminReply};
+pub use arrivals::Outcome;
 use blobs::{BlobSource, FetchError, Sink};
 use endpoint::Shared;
 use identity::Identity;
+pub use lanes::{Owner, Settled, Ticket};
 pub use peer::{PeerConfig, PeerInfo, PeerState};
 pub use session::Receipt;
 use session::Session;
@@ -80,23 +84,17 @@ pub enum Event {
         /// peer any more; `unreachable`: the connection broke.
         reason: Reason,
     },
-    /// A letter came. It is to be settled.
-    Letter {
-        /// The node it came from.
+    /// Letters came, in this order. They are to be settled.
+    Letters {
+        /// The node they came from.
         from: NodeId,
-        /// The letter.
-        letter: Letter,
-        /// Tells the sender what became of it.
+        /// The letters.
+        letters: Vec<Letter>,
+        /// Tells the sender what became of them.
         receipt: Receipt,
     },
-    /// What became of a letter that was sent: taken, or why not. `unreachable`: it never left;
-    /// `unknown`: the connection broke after it left.
-    Settled {
-        /// The one given to [`Net::send`].
-        ticket: u64,
-        /// What became of it.
-        outcome: Result<(), Reason>,
-    },
+    /// What became of letters that were sent.
+    Settled(Settled),
     /// A peer wants to know when an actor is gone: to be answered by [`Net::down`], once.
     Monitor {
         /// The peer.
@@ -283,7 +281,7 @@ impl Net {
         node: NodeId,
         pair: u64,
         letter: &Letter,
-        ticket: u64,
+        ticket: Ticket,
     ) -> Result<(), Unsent> {
         self.session(node)?.send(pair, letter, ticket)
     }

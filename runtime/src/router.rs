@@ -6,11 +6,10 @@
 //! reason there is none, comes in any case.
 
 mod links;
+mod remote;
 mod topics;
 mod watch;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::clock::{Alarm, Clock};
 use crate::device::Devices;
 use crate::mailbox::{Inlet, Letter, Mailbox, Message, Question, Reply, Timer, To};
-use crate::net::{Net, wire};
+use crate::net::Net;
 use crate::reason::Reason;
 
 use links::Links;
@@ -61,8 +60,6 @@ pub struct Router {
     gone: DashMap<ActorId, Reason>,
     /// Who waits for an answer that comes under an id.
     askers: DashMap<ActorId, Asker, IdHash>,
-    tickets: DashMap<u64, Ticket>,
-    next_ticket: AtomicU64,
     topics: Topics,
     links: Links,
     watches: Watches,
@@ -72,13 +69,6 @@ pub struct Router {
 enum Asker {
     Actor(Question),
     Administrator { answer: oneshot::Sender<Result<Letter, Reason>>, alarm: Alarm },
-}
-
-/// What to do when a letter on its way to another node is settled.
-enum Ticket {
-    Letter { sender: Inlet, token: u64 },
-    Question(Question),
-    Administrator(ActorId),
 }
 
 impl Router {
@@ -92,8 +82,6 @@ impl Router {
             inlets: DashMap::default(),
             gone: DashMap::new(),
             askers: DashMap::default(),
-            tickets: DashMap::new(),
-            next_ticket: AtomicU64::new(0),
             topics: Topics::default(),
             links: Links::default(),
             watches: Watches::default(),
@@ -138,12 +126,8 @@ impl Router {
 
     /// Sends a letter. If it can't be delivered, the sender gets a notice with the token.
     pub fn send(&self, sender: &Inlet, to: To, letter: Letter, token: u64) {
-        let ticket = || {
-            // Its notice holds a place until the other node has settled it.
-            sender.mailbox().reserve();
-            Ticket::Letter { sender: sender.clone(), token }
-        };
-        if let Some(Err(reason)) = self.dispatch(sender.owner(), to, letter, ticket) {
+        let owner = sender.owner();
+        if let Err(reason) = self.dispatch(owner, to, letter, Some((sender, token))) {
             sender.mailbox().reserve();
             sender.notify(Message::Undelivered { token, reason });
         }
@@ -152,9 +136,7 @@ impl Router {
     /// Sends a question. What comes of it goes to the asker's place for it.
     pub fn ask(&self, question: Question, to: To, mut letter: Letter) {
         letter.reply = Some(Reply::Here(question.clone()));
-        let ticket = || Ticket::Question(question.clone());
-        let from = question.asker.owner();
-        if let Some(Err(reason)) = self.dispatch(from, to, letter, ticket) {
+        if let Err(reason) = self.dispatch(question.asker.owner(), to, letter, None) {
             // An asker that is gone has nobody to tell.
             let _ = question.answer(Err(reason));
         }
@@ -177,8 +159,7 @@ impl Router {
             Asker::Administrator { answer, alarm }
         });
         let to = To::Actor(to.clone(), None);
-        let ticket = || Ticket::Administrator(id);
-        if let Some(Err(reason)) = self.dispatch(ActorId::random(), to, letter, ticket) {
+        if let Err(reason) = self.dispatch(ActorId::random(), to, letter, None) {
             self.answer(id, Err(reason));
         }
         receiver
@@ -242,30 +223,6 @@ impl Router {
         }
     }
 
-    /// A letter from another node.
-    pub fn arrive(&self, letter: wire::Letter) -> Result<(), Reason> {
-        let wire::Letter { to, body, carried, reply } = letter;
-        self.post(to, Letter { body, carried, reply: reply.map(Reply::There) })
-    }
-
-    /// A letter to another node was taken, or not.
-    pub fn settled(&self, ticket: u64, outcome: Result<(), Reason>) {
-        match (self.tickets.remove(&ticket), outcome) {
-            (Some((_, Ticket::Letter { sender, .. })), Ok(())) => sender.mailbox().unreserve(),
-            (Some((_, Ticket::Letter { sender, token })), Err(reason)) => {
-                sender.notify(Message::Undelivered { token, reason });
-            }
-            (Some((_, Ticket::Question(question))), Err(reason)) => {
-                // An asker that is gone has nobody to tell.
-                let _ = question.answer(Err(reason));
-            }
-            (Some((_, Ticket::Administrator(id))), Err(reason)) => {
-                self.answer(id, Err(reason));
-            }
-            (Some((_, Ticket::Question(_) | Ticket::Administrator(_))) | None, _) => {}
-        }
-    }
-
     /// A timer of an actor is due.
     pub fn tick(&self, actor: ActorId, key: u64, generation: u64) {
         let Some(inlet) = self.find(actor) else { return };
@@ -295,56 +252,27 @@ impl Router {
         }
     }
 
-    /// `None`: on its way to another node, and the ticket will be settled.
+    /// Gives a letter to its mailbox, or sets it on its way to another node. There it is settled
+    /// later: with the sender and its token, or, if it is a question, with its asker.
     fn dispatch(
         &self,
         from: ActorId,
         to: To,
         letter: Letter,
-        ticket: impl FnOnce() -> Ticket,
-    ) -> Option<Result<(), Reason>> {
+        sender: Option<(&Inlet, u64)>,
+    ) -> Result<(), Reason> {
         let address = match to {
-            To::Reply(Reply::Here(question)) => return Some(question.answer(Ok(letter))),
+            To::Reply(Reply::Here(question)) => return question.answer(Ok(letter)),
             // One that is closed may live again, in another mailbox under the same id.
             To::Actor(_, Some(inlet)) if inlet.mailbox().closed().is_none() => {
-                return Some(inlet.post(letter));
+                return inlet.post(letter);
             }
             To::Actor(address, _) | To::Reply(Reply::There(address)) => address,
         };
         let node = match self.elsewhere(&address) {
             Some(node) if !self.inlets.contains_key(&address.id) => node,
-            _ => return Some(self.post(address.id, letter)),
+            _ => return self.post(address.id, letter),
         };
-        let Some(net) = self.net.get() else { return Some(Err(Reason::Unreachable)) };
-        let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-        self.tickets.insert(number, ticket());
-        let Letter { body, carried, reply } = letter;
-        let reply = reply.map(|reply| match reply {
-            Reply::Here(question) => self.make_known(&question),
-            Reply::There(address) => address,
-        });
-        let letter = wire::Letter { to: address.id, body, carried, reply };
-        match net.send(node, lane_of(from), &letter, number) {
-            Ok(()) => None,
-            Err(unsent) => {
-                if let Some((_, Ticket::Letter { sender, .. })) = self.tickets.remove(&number) {
-                    sender.mailbox().unreserve();
-                }
-                Some(Err(unsent.into()))
-            }
-        }
+        self.send_away(node, from, address.id, letter, sender)
     }
-
-    /// The other node where an address was last seen.
-    fn elsewhere(&self, address: &Address) -> Option<NodeId> {
-        address.hints.first().filter(|node| *node != self.me)
-    }
-}
-
-/// All letters of one sender keep to one lane, so that each of its pairs is ordered, answers to
-/// questions included. A lane stalls only if the whole node it leads to does.
-fn lane_of(sender: ActorId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    sender.hash(&mut hasher);
-    hasher.finish()
 }

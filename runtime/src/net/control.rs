@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-use super::lanes::{Arrivals, COALESCE};
+use super::arrivals::Arrivals;
+use super::lanes::COALESCE;
 use super::wire::{Control, frame};
 use super::{Unsent, lock};
 
@@ -52,8 +53,9 @@ impl ControlQueue {
 
     /// Notes that a lane has something to report.
     pub fn report(&self, lane: u8) {
-        self.reports.fetch_or(1 << lane, Ordering::AcqRel);
-        self.wake.notify_one();
+        if self.reports.fetch_or(1 << lane, Ordering::AcqRel) == 0 {
+            self.wake.notify_one();
+        }
     }
 
     /// Takes no more frames.
@@ -110,7 +112,7 @@ mod tests {
         let queue = ControlQueue::new(100);
         let arrivals = vec![Mutex::new(Arrivals::default())];
         for number in 0..500 {
-            assert_eq!(lock(&arrivals[0]).arrive(), number);
+            assert_eq!(lock(&arrivals[0]).arrive(1), number);
             lock(&arrivals[0]).settle(number, Ok(()));
             queue.report(0);
         }

@@ -26,6 +26,20 @@ impl Frames {
         Self { stream, buffer: Vec::new(), start: 0, end: 0, limit }
     }
 
+    /// As [`Frames::next`], if the frame is here already; it is not gone until [`Frames::pass`].
+    pub fn held(&self) -> Option<&[u8]> {
+        let held = &self.buffer[self.start..self.end];
+        let (length, rest) = held.split_first_chunk::<LENGTH>()?;
+        let size = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let fits = (1..=self.limit).contains(&size);
+        rest.get(..size).filter(|_| fits)
+    }
+
+    /// Goes on to what follows the frame that is held.
+    pub fn pass(&mut self) {
+        self.start += self.held().map_or(0, |frame| LENGTH + frame.len());
+    }
+
     /// The next frame's bytes without their length; `None` when the stream has ended well.
     pub async fn next(&mut self) -> Result<Option<&[u8]>, WireError> {
         loop {

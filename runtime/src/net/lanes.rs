@@ -1,34 +1,56 @@
-//! Letters between two nodes: the sender's queues and the receiver's accounts, without any I/O.
+//! Letters on their way to another node: the sender's queues, without any I/O.
 //!
 //! A letter's number is its place on its lane, counted from 0; it is not sent, for lanes are
-//! ordered. The receiver settles letters in any order and reports the settled front of a lane.
+//! ordered.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Unsent, lock};
+use super::arrivals::Outcome;
+use super::{Unsent, letter, lock};
 use crate::limits::Limits;
-use crate::net::wire::{LANES, WireError};
+use crate::net::wire::{LANES, Letter, WireError};
 use crate::reason::Reason;
 
 /// Bytes written at once: single small writes cost ten times as much.
 pub const COALESCE: usize = 64 << 10;
 
-/// Failures in one report: a report must fit into a frame.
-const FAILURES: usize = 1024;
-
 /// One lane may hold this part of what a peer may: a lane that stalls leaves room for the others.
 const SHARE: usize = 4;
 
-/// What became of a letter.
-pub type Outcome = Result<(), Reason>;
+/// Whoever sends letters; kept with them, and opaque here.
+pub type Owner = Arc<dyn Any + Send + Sync>;
+
+/// What a letter's sender knows it by.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Who sent it, if that matters.
+    pub owner: Option<Owner>,
+    /// Which it is.
+    pub key: u128,
+}
+
+/// What became of letters that one sender sent one after the other.
+#[derive(Debug)]
+pub struct Settled {
+    /// Who sent them.
+    pub owner: Option<Owner>,
+    /// The key of each, and its fate. `unreachable`: it never left; `unknown`: the connection
+    /// broke after it left.
+    pub letters: Vec<(u128, Outcome)>,
+}
 
 /// All that is on its way to one peer over one connection.
 pub struct Outgoing {
-    lanes: Vec<Lane>,
+    lanes: Vec<Mutex<Queue>>,
+    /// Lanes with letters to be written, a bit each.
+    waiting: AtomicU32,
+    wake: Notify,
     letters: AtomicUsize,
     bytes: AtomicUsize,
     most_letters: usize,
@@ -37,27 +59,33 @@ pub struct Outgoing {
 
 /// One lane, as its sender sees it.
 #[derive(Default)]
-struct Lane {
-    queue: Mutex<Queue>,
-    wake: Notify,
-}
-
-#[derive(Default)]
 struct Queue {
-    /// Not yet given to the stream: ticket and frame.
-    waiting: VecDeque<(u64, Vec<u8>)>,
+    /// Frames not yet given to the stream, gathered into what is written at once.
+    waiting: VecDeque<Write>,
     waiting_bytes: usize,
-    /// Given to the stream and not yet settled; the first has the number `settled`.
-    sent: VecDeque<u64>,
+    waiting_letters: usize,
+    /// The keys of all letters not settled, those that wait last; the first has the number
+    /// `settled`.
+    keys: VecDeque<u128>,
+    /// Whose they are: so many in a row.
+    owners: VecDeque<(Option<Owner>, usize)>,
     settled: u64,
     closed: bool,
+}
+
+/// Letters that are written at once.
+struct Write {
+    frames: Vec<u8>,
+    letters: usize,
 }
 
 impl Outgoing {
     /// Empty queues.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            lanes: (0..LANES).map(|_| Lane::default()).collect(),
+            lanes: (0..LANES).map(|_| Mutex::default()).collect(),
+            waiting: AtomicU32::new(0),
+            wake: Notify::new(),
             letters: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             most_letters: limits.in_flight,
@@ -70,15 +98,21 @@ impl Outgoing {
         self.letters.load(Ordering::Relaxed)
     }
 
-    /// Queues a letter's frame on the lane of its pair.
-    pub fn push(&self, pair: u64, ticket: u64, frame: Vec<u8>) -> Result<(), Unsent> {
-        let lane = &self.lanes[(pair % LANES as u64) as usize];
-        let mut queue = lock(&lane.queue);
+    /// Queues a letter, whose frame has `size` bytes, on the lane of its pair.
+    pub fn push(
+        &self,
+        pair: u64,
+        ticket: Ticket,
+        letter: &Letter,
+        size: usize,
+    ) -> Result<(), Unsent> {
+        let lane = (pair % LANES as u64) as usize;
+        let mut queue = lock(&self.lanes[lane]);
         if queue.closed {
             return Err(Unsent::Unreachable);
         }
-        let letters = queue.waiting.len() + queue.sent.len();
-        let bytes = queue.waiting_bytes + frame.len();
+        let letters = queue.keys.len();
+        let bytes = queue.waiting_bytes + size;
         // The totals may be passed by what other threads push in this moment: one letter each.
         let full = letters >= self.most_letters.div_ceil(SHARE)
             || self.letters.load(Ordering::Relaxed) >= self.most_letters
@@ -88,90 +122,97 @@ impl Outgoing {
             return Err(Unsent::Full);
         }
         self.letters.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(frame.len(), Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
         queue.waiting_bytes = bytes;
-        queue.waiting.push_back((ticket, frame));
+        queue.gather(letter, size);
+        queue.remember(ticket);
         drop(queue);
-        lane.wake.notify_one();
+        if self.waiting.fetch_or(1 << lane, Ordering::AcqRel) == 0 {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 
-    /// Waits for letters and moves them into `buffer`, up to [`COALESCE`] bytes or one larger
-    /// letter; from then on they count as sent. False once the lane is closed.
-    pub async fn take(&self, lane: usize, buffer: &mut Vec<u8>) -> bool {
-        buffer.clear();
-        buffer.shrink_to(COALESCE);
-        let lane = &self.lanes[lane];
-        loop {
-            {
-                let mut queue = lock(&lane.queue);
-                while let Some((_, frame)) = queue.waiting.front() {
-                    if !buffer.is_empty() && buffer.len() + frame.len() > COALESCE {
-                        break;
-                    }
-                    let Some((ticket, frame)) = queue.waiting.pop_front() else {
-                        break;
-                    };
-                    buffer.extend_from_slice(&frame);
-                    queue.sent.push_back(ticket);
-                }
-                queue.waiting_bytes -= buffer.len();
-                self.bytes.fetch_sub(buffer.len(), Ordering::Relaxed);
-                if !buffer.is_empty() || queue.closed {
-                    return !buffer.is_empty();
-                }
-            }
-            lane.wake.notified().await;
-        }
+    /// Waits until [`Outgoing::lanes`] may have something new to say.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
     }
 
-    /// Takes a report from the other side; gives the tickets of the letters it settles.
+    /// The lanes that have got letters since it was last asked, a bit each; `None` once closed.
+    pub fn lanes(&self) -> Option<u32> {
+        let waiting = self.waiting.swap(0, Ordering::AcqRel);
+        (waiting & CLOSED == 0).then_some(waiting)
+    }
+
+    /// What is to be written next on a lane: about [`COALESCE`] bytes of letters, or one larger
+    /// letter. From then on they count as sent.
+    pub fn take(&self, lane: usize) -> Option<Bytes> {
+        let mut queue = lock(&self.lanes[lane]);
+        let Write { frames, letters } = queue.waiting.pop_front()?;
+        queue.waiting_bytes -= frames.len();
+        queue.waiting_letters -= letters;
+        self.bytes.fetch_sub(frames.len(), Ordering::Relaxed);
+        Some(frames.into())
+    }
+
+    /// Takes a report from the other side; gives the fate of the letters it settles.
     pub fn settle(
         &self,
         lane: u8,
         next: u64,
         failed: &[(u64, Reason)],
-    ) -> Result<Vec<(u64, Outcome)>, WireError> {
+    ) -> Result<Vec<Settled>, WireError> {
         let wrong = |what: &str| WireError::Garbage(format!("a report of letters {what}"));
         let lane = self.lanes.get(usize::from(lane)).ok_or_else(|| wrong("on no lane"))?;
-        let mut queue = lock(&lane.queue);
+        let mut queue = lock(lane);
         let count = next.checked_sub(queue.settled).ok_or_else(|| wrong("settled before"))?;
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if count > queue.sent.len() {
+        if count > queue.keys.len() - queue.waiting_letters {
             return Err(wrong("that were never sent"));
         }
         let first = queue.settled;
         if failed.iter().any(|(number, _)| !(first..next).contains(number)) {
             return Err(wrong("that it does not settle"));
         }
-        let mut outcomes: Vec<(u64, Outcome)> =
-            queue.sent.drain(..count).map(|ticket| (ticket, Ok(()))).collect();
         queue.settled = next;
+        let mut settled = queue.forget(count, Ok(()));
         drop(queue);
         self.letters.fetch_sub(count, Ordering::Relaxed);
-        for (number, reason) in failed {
-            outcomes[(number - first) as usize].1 = Err(*reason);
+        let mut failed: Vec<_> = failed.iter().map(|(at, reason)| (at - first, *reason)).collect();
+        failed.sort_unstable_by_key(|(at, _)| *at);
+        let mut before = 0;
+        let mut failed = failed.into_iter().peekable();
+        for run in &mut settled {
+            let after = before + run.letters.len() as u64;
+            while let Some((at, reason)) = failed.next_if(|(at, _)| *at < after) {
+                run.letters[(at - before) as usize].1 = Err(reason);
+            }
+            before = after;
         }
-        Ok(outcomes)
+        Ok(settled)
     }
 
     /// Takes no more letters.
     pub fn close(&self) {
         for lane in &self.lanes {
-            lock(&lane.queue).closed = true;
-            lane.wake.notify_one();
+            lock(lane).closed = true;
         }
+        self.waiting.fetch_or(CLOSED, Ordering::AcqRel);
+        self.wake.notify_one();
     }
 
     /// After the connection broke: the fate of all letters that are not settled.
-    pub fn lose(&self) -> Vec<(u64, Reason)> {
+    pub fn lose(&self) -> Vec<Settled> {
         self.close();
         let mut lost = Vec::new();
         for lane in &self.lanes {
-            let mut queue = lock(&lane.queue);
-            lost.extend(queue.sent.drain(..).map(|ticket| (ticket, Reason::Unknown)));
-            lost.extend(queue.waiting.drain(..).map(|(ticket, _)| (ticket, Reason::Unreachable)));
-            queue.waiting_bytes = 0;
+            let mut queue = lock(lane);
+            let sent = queue.keys.len() - queue.waiting_letters;
+            lost.extend(queue.forget(sent, Err(Reason::Unknown)));
+            let waiting = queue.keys.len();
+            lost.extend(queue.forget(waiting, Err(Reason::Unreachable)));
+            queue.waiting.clear();
+            (queue.waiting_bytes, queue.waiting_letters) = (0, 0);
         }
         self.letters.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
@@ -179,101 +220,160 @@ impl Outgoing {
     }
 }
 
-/// One lane, as its receiver sees it: which letters it has settled.
-#[derive(Default)]
-pub struct Arrivals {
-    /// All before this number are settled and reported.
-    first: u64,
-    outcomes: VecDeque<Option<Outcome>>,
+/// Beside the bits of the lanes.
+const CLOSED: u32 = 1 << LANES;
+
+impl Queue {
+    /// Puts a letter's frame with those that wait.
+    fn gather(&mut self, letter: &Letter, size: usize) {
+        let fits = |last: &Write| last.frames.len() + size <= COALESCE;
+        if !self.waiting.back().is_some_and(fits) {
+            // After a full one this will be full as well.
+            let room = if self.waiting.is_empty() { size } else { size.max(COALESCE) };
+            self.waiting.push_back(Write { frames: Vec::with_capacity(room), letters: 0 });
+        }
+        if let Some(last) = self.waiting.back_mut() {
+            letter::write(letter, size, &mut last.frames);
+            last.letters += 1;
+            self.waiting_letters += 1;
+        }
+    }
+
+    fn remember(&mut self, Ticket { owner, key }: Ticket) {
+        self.keys.push_back(key);
+        match self.owners.back_mut() {
+            Some((last, count)) if same(last, &owner) => *count += 1,
+            _ => self.owners.push_back((owner, 1)),
+        }
+    }
+
+    /// Forgets the first letters, with this outcome.
+    fn forget(&mut self, mut count: usize, outcome: Outcome) -> Vec<Settled> {
+        let mut forgotten = Vec::new();
+        while count > 0
+            && let Some((owner, run)) = self.owners.front_mut()
+        {
+            let part = count.min(*run);
+            count -= part;
+            *run -= part;
+            let owner = if *run == 0 { owner.take() } else { owner.clone() };
+            let letters = self.keys.drain(..part).map(|key| (key, outcome)).collect();
+            forgotten.push(Settled { owner, letters });
+            self.owners.pop_front_if(|(_, run)| *run == 0);
+        }
+        forgotten
+    }
 }
 
-impl Arrivals {
-    /// Counts a letter in; gives its number.
-    pub fn arrive(&mut self) -> u64 {
-        self.outcomes.push_back(None);
-        self.first + self.outcomes.len() as u64 - 1
-    }
-
-    /// Notes what became of a letter; true if there is something to report now.
-    pub fn settle(&mut self, number: u64, outcome: Outcome) -> bool {
-        let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(slot) = place.and_then(|place| self.outcomes.get_mut(place)) {
-            *slot = Some(outcome);
-        }
-        matches!(self.outcomes.front(), Some(Some(_)))
-    }
-
-    /// The next report, if there is one: `next` and `failed` of `Control::Settled`.
-    pub fn report(&mut self) -> Option<(u64, Vec<(u64, Reason)>)> {
-        let (before, mut failed) = (self.first, Vec::new());
-        while failed.len() < FAILURES {
-            let Some(Some(outcome)) = self.outcomes.front() else {
-                break;
-            };
-            if let Err(reason) = outcome {
-                failed.push((self.first, *reason));
-            }
-            self.outcomes.pop_front();
-            self.first += 1;
-        }
-        (self.first > before).then_some((self.first, failed))
+fn same(one: &Option<Owner>, other: &Option<Owner>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::ActorId;
+
+    /// A letter whose frame has so many bytes: below 60 or from 1000 to 60,000, for lengths take
+    /// bytes of their own.
+    fn push(outgoing: &Outgoing, pair: u64, key: u128, size: usize) -> Result<(), Unsent> {
+        let to = ActorId([1; 16]);
+        let letter = Letter { to, body: Vec::new(), carried: Vec::new(), reply: None };
+        let body = vec![1; size - letter::frame_len(&letter) - if size < 64 { 0 } else { 2 }];
+        let letter = Letter { body, ..letter };
+        assert_eq!(letter::frame_len(&letter), size);
+        outgoing.push(pair, Ticket { owner: None, key }, &letter, letter::frame_len(&letter))
+    }
 
     fn small() -> Outgoing {
-        Outgoing::new(&Limits { in_flight: 8, peer_queue_bytes: 400, ..Limits::default() })
+        Outgoing::new(&Limits { in_flight: 8, peer_queue_bytes: 1600, ..Limits::default() })
     }
 
-    #[tokio::test]
-    async fn a_stalled_lane_leaves_room_for_the_others() {
+    fn fates(settled: Vec<Settled>) -> Vec<(u128, Outcome)> {
+        settled.into_iter().flat_map(|settled| settled.letters).collect()
+    }
+
+    #[test]
+    fn a_stalled_lane_leaves_room_for_the_others() {
         let outgoing = small();
-        assert_eq!(outgoing.push(3, 0, vec![0; 10]), Ok(()));
-        assert_eq!(outgoing.push(3 + 16, 1, vec![0; 10]), Ok(()));
-        assert_eq!(outgoing.push(3, 2, vec![0; 10]), Err(Unsent::Full));
+        assert_eq!(push(&outgoing, 3, 0, 60), Ok(()));
+        assert_eq!(push(&outgoing, 3 + 16, 1, 60), Ok(()));
+        assert_eq!(push(&outgoing, 3, 2, 60), Err(Unsent::Full));
         for pair in 4..10 {
-            assert_eq!(outgoing.push(pair, pair, vec![0; 10]), Ok(()));
+            assert_eq!(push(&outgoing, pair, u128::from(pair), 60), Ok(()));
         }
-        assert_eq!(outgoing.push(10, 10, vec![0; 10]), Err(Unsent::Full), "eight in all");
+        assert_eq!(push(&outgoing, 10, 10, 60), Err(Unsent::Full), "eight in all");
     }
 
-    #[tokio::test]
-    async fn letters_lost_unwritten_were_certainly_not_handled() {
+    #[test]
+    fn what_gathers_is_written_at_once_up_to_a_limit() {
+        let outgoing = Outgoing::new(&Limits::default());
+        (0..3).for_each(|key| push(&outgoing, 5, key, 1000).unwrap());
+        push(&outgoing, 5, 3, COALESCE - 2999).unwrap();
+        push(&outgoing, 6, 4, 60).unwrap();
+        assert_eq!(outgoing.lanes(), Some(1 << 5 | 1 << 6));
+        assert_eq!(outgoing.lanes(), Some(0));
+        assert_eq!(outgoing.take(5).map(|bytes| bytes.len()), Some(3000));
+        assert_eq!(outgoing.take(5).map(|bytes| bytes.len()), Some(COALESCE - 2999));
+        assert_eq!(outgoing.take(5), None);
+        assert_eq!(outgoing.take(6).map(|bytes| bytes.len()), Some(60));
+    }
+
+    #[test]
+    fn letters_lost_unwritten_were_certainly_not_handled() {
         let outgoing = small();
-        outgoing.push(0, 7, vec![1; 10]).unwrap();
-        let mut buffer = Vec::new();
-        assert!(outgoing.take(0, &mut buffer).await);
-        assert_eq!(buffer, [1; 10]);
-        outgoing.push(0, 8, vec![1; 10]).unwrap();
-        assert_eq!(outgoing.lose(), [(7, Reason::Unknown), (8, Reason::Unreachable)]);
-        assert_eq!(outgoing.push(0, 9, vec![1; 10]), Err(Unsent::Unreachable));
-        assert!(!outgoing.take(0, &mut buffer).await);
+        push(&outgoing, 0, 7, 60).unwrap();
+        assert_eq!(outgoing.take(0).map(|bytes| bytes.len()), Some(60));
+        push(&outgoing, 0, 8, 60).unwrap();
+        let lost = fates(outgoing.lose());
+        assert_eq!(lost, [(7, Err(Reason::Unknown)), (8, Err(Reason::Unreachable))]);
+        assert_eq!(push(&outgoing, 0, 9, 60), Err(Unsent::Unreachable));
+        assert_eq!(outgoing.lanes(), None);
         assert_eq!(outgoing.in_flight(), 0);
     }
 
     #[test]
-    fn letters_settle_in_any_order_and_are_reported_from_the_front() {
-        let mut arrivals = Arrivals::default();
-        let numbers: Vec<_> = (0..3).map(|_| arrivals.arrive()).collect();
-        assert_eq!(numbers, [0, 1, 2]);
-        assert!(!arrivals.settle(1, Err(Reason::MailboxFull)));
-        assert_eq!(arrivals.report(), None);
-        assert!(arrivals.settle(0, Ok(())));
-        assert_eq!(arrivals.report(), Some((2, vec![(1, Reason::MailboxFull)])));
-        assert_eq!(arrivals.arrive(), 3);
+    fn each_sender_learns_of_its_own_letters_in_their_order() {
+        let outgoing = Outgoing::new(&Limits::default());
+        let owners: Vec<Owner> = vec![Arc::new(0u8), Arc::new(1u8)];
+        let letter = Letter { to: ActorId([1; 16]), body: vec![], carried: vec![], reply: None };
+        for (key, owner) in (0..).zip([0, 0, 1, 0, 0, 0]) {
+            let ticket = Ticket { owner: Some(owners[owner].clone()), key };
+            outgoing.push(0, ticket, &letter, letter::frame_len(&letter)).unwrap();
+        }
+        outgoing.take(0);
+        let full = Reason::MailboxFull;
+        let mut settled = outgoing.settle(0, 4, &[(3, full), (1, full)]).unwrap();
+        settled.extend(outgoing.settle(0, 6, &[(5, full)]).unwrap());
+        let told: Vec<_> = settled
+            .into_iter()
+            .map(|told| {
+                let owner = told.owner.unwrap();
+                (owners.iter().position(|one| Arc::ptr_eq(one, &owner)).unwrap(), told.letters)
+            })
+            .collect();
+        let expected = [
+            (0, vec![(0, Ok(())), (1, Err(full))]),
+            (1, vec![(2, Ok(()))]),
+            (0, vec![(3, Err(full))]),
+            (0, vec![(4, Ok(())), (5, Err(full))]),
+        ];
+        assert_eq!(told, expected);
     }
 
-    #[tokio::test]
-    async fn a_false_report_is_refused() {
+    #[test]
+    fn a_false_report_is_refused() {
         let outgoing = small();
-        outgoing.push(0, 7, vec![1; 10]).unwrap();
-        outgoing.take(0, &mut Vec::new()).await;
+        push(&outgoing, 0, 7, 60).unwrap();
+        assert!(outgoing.settle(0, 1, &[]).is_err(), "it has not left");
+        outgoing.take(0);
         assert!(outgoing.settle(0, 2, &[]).is_err(), "more than was sent");
         assert!(outgoing.settle(16, 1, &[]).is_err(), "no such lane");
-        let report = outgoing.settle(0, 1, &[(0, Reason::NoActor)]);
+        let report = outgoing.settle(0, 1, &[(0, Reason::NoActor)]).map(fates);
         assert_eq!(report, Ok(vec![(7, Err(Reason::NoActor))]));
         assert!(outgoing.settle(0, 0, &[]).is_err(), "it went back");
     }

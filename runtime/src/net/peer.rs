@@ -191,9 +191,9 @@ impl Peer {
         new
     }
 
-    /// Counts a letter in.
-    pub fn count_in(&self) {
-        self.letters_in.fetch_add(1, Ordering::Relaxed);
+    /// Counts letters in.
+    pub fn count_in(&self, letters: u64) {
+        self.letters_in.fetch_add(letters, Ordering::Relaxed);
     }
 
     /// Counts a letter out.

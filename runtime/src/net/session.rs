@@ -6,15 +6,16 @@ use quinn::{Connection, ConnectionError, SendStream, VarInt, WriteError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::arrivals::{Arrivals, Outcome};
 use super::control::ControlQueue;
 use super::endpoint::Shared;
 use super::frames::Frames;
-use super::lanes::{Arrivals, Outcome, Outgoing};
+use super::lanes::{Outgoing, Ticket};
 use super::links::Links;
 use super::peer::Peer;
 use super::tls;
 use super::wire::{Control, LANES, Letter, WireError, frame};
-use super::{Event, Unsent, lock, streams};
+use super::{Event, Unsent, letter, lock, streams};
 use crate::address::{ActorId, NodeId};
 use crate::reason::Reason;
 
@@ -60,26 +61,39 @@ pub struct Session {
     ended: watch::Sender<bool>,
 }
 
-/// Stands for a letter that came in, until it is settled. Dropped unsettled, it tells the sender
-/// [`Reason::Unknown`].
+/// Stands for letters that came in together, until they are settled. Of those that it is dropped
+/// with, it tells the sender [`Reason::Unknown`].
 pub struct Receipt {
     session: Arc<Session>,
     lane: u8,
-    number: u64,
-    settled: bool,
+    /// Not settled: from the first of these numbers to before the second.
+    first: u64,
+    end: u64,
 }
 
 impl Receipt {
-    /// Tells the sender what became of its letter. Never waits; from any thread.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.report(outcome);
+    /// Tells the sender what became of its letters, in their order. Never waits; from any thread.
+    pub fn settle(mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+        self.report(outcomes.into_iter());
     }
 
-    fn report(&mut self, outcome: Outcome) {
-        self.settled = true;
-        self.session.room.add_permits(1);
+    /// Takes the first letter off, to be settled by itself.
+    pub fn split(&mut self) -> Self {
+        let first = self.first;
+        self.first = self.end.min(first + 1);
+        Self { session: self.session.clone(), lane: self.lane, first, end: self.first }
+    }
+
+    fn report(&mut self, outcomes: impl Iterator<Item = Outcome>) {
+        let numbers = std::mem::replace(&mut self.first, self.end)..self.end;
+        self.session.room.add_permits((numbers.end - numbers.start) as usize);
         let arrivals = &self.session.arrivals[usize::from(self.lane)];
-        if lock(arrivals).settle(self.number, outcome) {
+        let outcomes = outcomes.chain(std::iter::repeat(Err(Reason::Unknown)));
+        let mut arrivals = lock(arrivals);
+        numbers.zip(outcomes).for_each(|(number, outcome)| arrivals.settle(number, outcome));
+        let report = arrivals.may_report();
+        drop(arrivals);
+        if report {
             self.session.control.report(self.lane);
         }
     }
@@ -87,15 +101,16 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        if !self.settled {
-            self.report(Err(Reason::Unknown));
+        if self.first < self.end {
+            self.report(std::iter::empty());
         }
     }
 }
 
 impl std::fmt::Debug for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Receipt({:?}, lane {}, {})", self.session.peer.id, self.lane, self.number)
+        let Self { session, lane, first, end } = self;
+        write!(f, "Receipt({:?}, lane {lane}, {first}..{end})", session.peer.id)
     }
 }
 
@@ -183,14 +198,14 @@ impl Session {
     }
 
     /// Queues a letter.
-    pub fn send(&self, pair: u64, letter: &Letter, ticket: u64) -> Result<(), Unsent> {
+    pub fn send(&self, pair: u64, letter: &Letter, ticket: Ticket) -> Result<(), Unsent> {
         let limits = &self.shared.limits;
         letter.check(limits).map_err(|_| Unsent::TooLarge)?;
-        let frame = frame(letter);
-        if frame.len() > limits.frame_bytes {
+        let size = letter::frame_len(letter);
+        if size > limits.frame_bytes {
             return Err(Unsent::TooLarge);
         }
-        self.outgoing.push(pair, ticket, frame)?;
+        self.outgoing.push(pair, ticket, letter, size)?;
         self.peer.count_out();
         Ok(())
     }
@@ -205,14 +220,15 @@ impl Session {
         self.control.push(frame(&Control::Down { token, reason }))
     }
 
-    /// Counts a letter in; waits while too many are not settled.
-    pub async fn arrival(self: &Arc<Self>, lane: u8) -> Result<Receipt, WireError> {
-        // The semaphore is never closed; the permit comes back with the settlement.
-        let permit = self.room.acquire().await.map_err(|_| WireError::Lost)?;
-        permit.forget();
-        let number = lock(&self.arrivals[usize::from(lane)]).arrive();
-        self.peer.count_in();
-        Ok(Receipt { session: self.clone(), lane, number, settled: false })
+    /// Counts letters in; waits while too many are not settled.
+    pub async fn arrival(self: &Arc<Self>, lane: u8, count: u32) -> Result<Receipt, WireError> {
+        // The semaphore is never closed; the permits come back with the settlement.
+        let permits = self.room.acquire_many(count).await.map_err(|_| WireError::Lost)?;
+        permits.forget();
+        let first = lock(&self.arrivals[usize::from(lane)]).arrive(count as usize);
+        self.peer.count_in(u64::from(count));
+        let end = first + u64::from(count);
+        Ok(Receipt { session: self.clone(), lane, first, end })
     }
 
     /// Waits for what the control stream has to say; false when there is no more.
@@ -238,8 +254,8 @@ impl Session {
         if let Some(mut tasks) = tasks {
             tasks.shutdown().await;
         }
-        for (ticket, reason) in self.outgoing.lose() {
-            self.emit(Event::Settled { ticket, outcome: Err(reason) }).await;
+        for settled in self.outgoing.lose() {
+            self.emit(Event::Settled(settled)).await;
         }
         let node = self.peer.id;
         for name in self.links.lose() {

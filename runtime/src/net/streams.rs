@@ -1,7 +1,11 @@
 //! The tasks of one session: what is written to its streams, and what is read from them.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 
 use super::frames::Frames;
@@ -9,13 +13,14 @@ use super::session::Session;
 use super::wire::{Control, LANES, Letter, Opening, WireError, decode, frame};
 use super::{Event, blobs, links, lock};
 
+/// Letters of a lane that go up together.
+const BATCH: usize = 256;
+
 /// Starts the tasks; `send` and `frames` are the two control streams.
 pub fn start(session: &Arc<Session>, send: SendStream, frames: Frames) {
     session.spawn(write_control(session.clone(), send));
     session.spawn(read_control(session.clone(), frames));
-    for lane in 0..LANES {
-        session.spawn(write_lane(session.clone(), lane));
-    }
+    session.spawn(write_lanes(session.clone()));
     session.spawn(accept_uni(session.clone()));
     session.spawn(accept_bi(session.clone()));
 }
@@ -33,8 +38,8 @@ async fn read_control(session: Arc<Session>, mut frames: Frames) -> Result<(), W
     while let Some(frame) = frames.next().await? {
         match decode("control", frame)? {
             Control::Settled { lane, next, failed } => {
-                for (ticket, outcome) in session.outgoing.settle(lane, next, &failed)? {
-                    session.emit(Event::Settled { ticket, outcome }).await;
+                for settled in session.outgoing.settle(lane, next, &failed)? {
+                    session.emit(Event::Settled(settled)).await;
                 }
             }
             Control::Monitor { watch: actor, token } => {
@@ -51,17 +56,77 @@ async fn read_control(session: Arc<Session>, mut frames: Frames) -> Result<(), W
     Err(WireError::Garbage("the control stream ended".into()))
 }
 
-async fn write_lane(session: Arc<Session>, lane: usize) -> Result<(), WireError> {
-    let mut buffer = Vec::new();
-    if !session.outgoing.take(lane, &mut buffer).await {
-        return Ok(());
-    }
-    let mut stream = session.connection.open_uni().await?;
-    stream.write_all(&frame(&Opening::Lane { lane: lane as u8 })).await?;
+/// Writes letters: what gathered while the last write was made goes in the next. A lane that the
+/// other side does not read waits by itself.
+async fn write_lanes(session: Arc<Session>) -> Result<(), WireError> {
+    let mut lanes: Vec<_> = (0..LANES).map(|_| Writer::default()).collect();
+    let mut busy = 0;
     loop {
-        stream.write_all(&buffer).await?;
-        if !session.outgoing.take(lane, &mut buffer).await {
-            return Ok(());
+        match session.outgoing.lanes() {
+            Some(waiting) => busy |= waiting,
+            None => return Ok(()),
+        }
+        for lane in 0..LANES {
+            let writer = &mut lanes[lane];
+            if busy & (1 << lane) != 0 && writer.stream.is_none() {
+                let mut stream = session.connection.open_uni().await?;
+                stream.write_all(&frame(&Opening::Lane { lane: lane as u8 })).await?;
+                writer.stream = Some(stream);
+            }
+        }
+        let mut changed = pin!(session.outgoing.changed());
+        let mut moved = false;
+        poll_fn(|cx| {
+            if moved {
+                return Poll::Ready(Ok(()));
+            }
+            for (lane, writer) in lanes.iter_mut().enumerate() {
+                if busy & (1 << lane) != 0 {
+                    match writer.poll_write(cx, || session.outgoing.take(lane))? {
+                        Poll::Ready(true) => moved = true,
+                        Poll::Ready(false) => busy &= !(1 << lane),
+                        Poll::Pending => {}
+                    }
+                }
+            }
+            if !moved {
+                return changed.as_mut().poll(cx).map(Ok::<_, WireError>);
+            }
+            // The connection sends what it has before it gets more.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await?;
+    }
+}
+
+/// One lane's stream, once it was needed, and what it has not yet taken of the last write.
+#[derive(Default)]
+struct Writer {
+    stream: Option<SendStream>,
+    rest: Bytes,
+}
+
+impl Writer {
+    /// One write. False: there was nothing to write.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: impl FnOnce() -> Option<Bytes>,
+    ) -> Result<Poll<bool>, WireError> {
+        let Some(stream) = &mut self.stream else { return Ok(Poll::Ready(false)) };
+        if self.rest.is_empty() {
+            match next() {
+                Some(bytes) => self.rest = bytes,
+                None => return Ok(Poll::Ready(false)),
+            }
+        }
+        let mut bytes = [std::mem::take(&mut self.rest)];
+        let written = pin!(stream.write_chunks(&mut bytes)).poll(cx);
+        [self.rest] = bytes;
+        match written {
+            Poll::Ready(written) => written.map(|_| Poll::Ready(true)).map_err(WireError::from),
+            Poll::Pending => Ok(Poll::Pending),
         }
     }
 }
@@ -98,10 +163,20 @@ async fn read_uni(
 }
 
 async fn read_lane(session: &Arc<Session>, mut frames: Frames, lane: u8) -> Result<(), WireError> {
+    let limits = &session.shared.limits;
+    let most = limits.in_flight.clamp(1, BATCH);
     while let Some(frame) = frames.next().await? {
-        let letter = Letter::decode(frame, &session.shared.limits)?;
-        let receipt = session.arrival(lane).await?;
-        session.emit(Event::Letter { from: session.peer.id, letter, receipt }).await;
+        let mut letters = vec![Letter::decode(frame, limits)?];
+        // What has come with it goes up with it; what is wrong with that is found later.
+        while letters.len() < most
+            && let Some(frame) = frames.held()
+            && let Ok(letter) = Letter::decode(frame, limits)
+        {
+            letters.push(letter);
+            frames.pass();
+        }
+        let receipt = session.arrival(lane, letters.len() as u32).await?;
+        session.emit(Event::Letters { from: session.peer.id, letters, receipt }).await;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod links;
 mod peers;
 mod strangers;
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use super::identity::Identity;
 use super::wire::Letter;
-use super::{Config, Event, Net, PeerConfig};
+use super::{Config, Event, Net, Outcome, PeerConfig, Receipt, Settled, Ticket, Unsent};
 use crate::address::{ActorId, NodeId};
 use crate::limits::Limits;
 
@@ -26,6 +27,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Node {
     net: Net,
     events: mpsc::Receiver<Event>,
+    /// Of letters that came together, those not yet looked at.
+    letters: Option<(NodeId, std::vec::IntoIter<Letter>, Receipt)>,
+    settled: VecDeque<(u128, Outcome)>,
 }
 
 impl Node {
@@ -40,6 +44,43 @@ impl Node {
                 return picked;
             }
         }
+    }
+
+    /// The next letter, with a receipt of its own.
+    async fn letter(&mut self) -> (NodeId, Letter, Receipt) {
+        loop {
+            if let Some((from, letters, receipt)) = &mut self.letters
+                && let Some(letter) = letters.next()
+            {
+                return (*from, letter, receipt.split());
+            }
+            self.letters = self
+                .until(|event| match event {
+                    Event::Letters { from, letters, receipt } => {
+                        Some(Some((from, letters.into_iter(), receipt)))
+                    }
+                    _ => None,
+                })
+                .await;
+        }
+    }
+
+    /// The next fate of a letter.
+    async fn settlement(&mut self) -> (u64, Outcome) {
+        loop {
+            if let Some((key, outcome)) = self.settled.pop_front() {
+                return (key as u64, outcome);
+            }
+            let settled = self.until(|event| match event {
+                Event::Settled(Settled { letters, .. }) => Some(letters),
+                _ => None,
+            });
+            self.settled = settled.await.into();
+        }
+    }
+
+    fn send(&self, to: NodeId, pair: u64, letter: &Letter, key: u64) -> Result<(), Unsent> {
+        send(&self.net, to, pair, letter, key)
     }
 
     async fn up(&mut self) -> NodeId {
@@ -92,7 +133,7 @@ fn config(identity: Identity) -> Config {
 
 fn start(config: Config) -> Node {
     let (net, events) = Net::listen(config).unwrap();
-    Node { net, events }
+    Node { net, events, letters: None, settled: VecDeque::new() }
 }
 
 fn node_with(change: impl FnOnce(&mut Config)) -> Node {
@@ -117,6 +158,10 @@ async fn pair() -> (Node, Node) {
     let (mut a, mut b) = (node(), node());
     connect(&mut a, &mut b).await;
     (a, b)
+}
+
+fn send(net: &Net, to: NodeId, pair: u64, letter: &Letter, key: u64) -> Result<(), Unsent> {
+    net.send(to, pair, letter, Ticket { owner: None, key: u128::from(key) })
 }
 
 fn letter(body: &[u8]) -> Letter {

@@ -8,6 +8,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::letter;
 use crate::address::{ActorId, Address};
 use crate::limits::Limits;
 use crate::reason::Reason;
@@ -254,7 +255,10 @@ pub fn within(
 impl Letter {
     /// Reads a letter and checks it against the limits.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, WireError> {
-        let letter: Self = decode("letter", bytes)?;
+        let letter: Self = match letter::read(bytes) {
+            Some(letter) => letter,
+            None => decode("letter", bytes)?,
+        };
         letter.check(limits)?;
         Ok(letter)
     }

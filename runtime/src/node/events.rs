@@ -47,8 +47,8 @@ impl Node {
     fn arrived(self: &Arc<Self>, event: Event) {
         let router = &self.router;
         match event {
-            Event::Letter { letter, receipt, .. } => receipt.settle(router.arrive(letter)),
-            Event::Settled { ticket, outcome } => router.settled(ticket, outcome),
+            Event::Letters { letters, receipt, .. } => receipt.settle(router.arrive(letters)),
+            Event::Settled(settled) => router.settled(settled),
             Event::Unanswered { reply, reason, .. } => {
                 router.answer(reply, Err(reason));
             }

@@ -50,10 +50,10 @@ async fn nodes_that_dial_each_other_at_once_have_one_connection() {
         let (mut from, mut to) = (&mut a, &mut b);
         for ticket in 0..40 {
             {
-                from.net.send(to.id(), ticket, &letter(b"x"), ticket).unwrap();
-                let Event::Letter { receipt, .. } = to.next().await else { panic!() };
-                receipt.settle(Ok(()));
-                let Event::Settled { outcome, .. } = from.next().await else { panic!() };
+                from.send(to.id(), ticket, &letter(b"x"), ticket).unwrap();
+                let (_, _, receipt) = to.letter().await;
+                receipt.settle([Ok(())]);
+                let (_, outcome) = from.settlement().await;
                 assert_eq!(outcome, Ok(()));
                 std::mem::swap(&mut from, &mut to);
             }

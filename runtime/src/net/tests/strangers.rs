@@ -98,12 +98,10 @@ async fn check(bytes: &[u8], named: &str) {
     assert!(why.contains(named), "{why:?} does not name {named:?}");
     let told = raw.closed().await;
     assert!(told.contains(named), "{told:?} does not name {named:?}");
-    b.net.send(a.id(), 0, &letter(b"still here"), 1).unwrap();
-    let letter = a.until(|event| match event {
-        Event::Letter { letter, .. } => Some(letter.body),
-        _ => None,
-    });
-    assert_eq!(letter.await, b"still here");
+    b.send(a.id(), 0, &letter(b"still here"), 1).unwrap();
+    let (_, letter, receipt) = a.letter().await;
+    assert_eq!(letter.body, b"still here");
+    drop(receipt);
     let _ = b.next().await;
 }
 
