@@ -44,7 +44,7 @@ impl Scheduler {
         let messages = body.inbox.drain(..count).collect();
         let committing = Committing { actor: actor.clone(), effects, messages };
         let sender = lock(&self.committing).clone();
-        // The channel has room for every actor there can be, and each is in it once.
+        // Each actor is in it once: the channel is bounded by how many there can be.
         let unsent = match sender {
             Some(sender) => sender.send(committing).err().map(|error| error.0),
             None => Some(committing),

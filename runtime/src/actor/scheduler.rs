@@ -64,7 +64,7 @@ pub struct Scheduler {
     alive: AtomicUsize,
     /// Actors with an instance.
     pub(super) live: AtomicUsize,
-    pub(super) committing: Mutex<Option<mpsc::SyncSender<Committing>>>,
+    pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
     pub(super) crashes: Mutex<BTreeMap<Cid, Crashes>>,
     gone: Mutex<Vec<Arc<Actor>>>,
     ordinary: Arc<RunQueue>,
@@ -77,7 +77,7 @@ impl Scheduler {
     /// Starts the threads.
     pub fn start(parts: Parts) -> std::io::Result<Arc<Self>> {
         let Parts { engine, router, state, devices, reads, clock, limits, workers } = parts;
-        let (committing, commits) = mpsc::sync_channel(limits.actors.max(1));
+        let (committing, commits) = mpsc::channel();
         let scheduler = Arc::new(Self {
             engine,
             router,
