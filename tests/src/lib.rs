@@ -25,3 +25,8 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::R
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Whether an actor in this state of `ls actors` takes messages: with an instance, or parked.
+pub fn lives(state: Option<&str>) -> bool {
+    matches!(state, Some("ready" | "parked"))
+}

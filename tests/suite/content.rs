@@ -8,7 +8,7 @@ use edge_host::store::blobs::cid_of;
 use serde_json::json;
 use tests::process::{self, Process};
 use tests::relay::Relay;
-use tests::wait_for;
+use tests::{lives, wait_for};
 
 use crate::nodes::{self, QUICK, Two, refusal};
 
@@ -206,7 +206,8 @@ fn an_actor_of_the_manifest_starts_as_soon_as_a_peer_has_its_component() -> Resu
     node.says(&format!("actor waiter starts at last: fetched from peer {b}"))?;
     assert_eq!(node.send("waiter", &json!("Version"))?, 1);
     let running = node.actor("waiter")?;
-    assert_eq!((&running["state"], &running["address"]), (&json!("ready"), &row["address"]));
+    assert!(lives(running["state"].as_str()));
+    assert_eq!(running["address"], row["address"]);
     assert!(node.actor("unwanted").is_err());
     Ok(())
 }

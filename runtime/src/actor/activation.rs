@@ -15,8 +15,9 @@ use crate::wasm::table::Holdings;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance, Now};
 
-/// Components whose crashes are remembered; past it only those in quarantine are.
-const CRASHED_COMPONENTS: usize = 1024;
+/// Components whose crashes are remembered, past it only those in quarantine; and components of
+/// which people were told something.
+const COMPONENTS: usize = 1024;
 
 impl Scheduler {
     pub(super) fn activate(&self, actor: &Arc<Actor>, now: Now) {
@@ -148,12 +149,28 @@ impl Scheduler {
         let messages = &body.inbox.make_contiguous()[..count];
         actor.mailbox.handed(messages);
         match instance.handle(now, body.asks.len(), messages) {
-            Ok(_) => {
+            Ok(()) => {
+                if instance.grew_at_first() {
+                    self.tell_of_growth(actor, &body.code);
+                }
                 body.single = body.single.saturating_sub(1);
                 body.crashes = 0;
                 self.commit(actor, body, count, now.monotonic);
             }
             Err(failure) => self.failed(actor, body, &failure, count, now),
+        }
+    }
+
+    /// A component that doesn't start in the memory it was linked with works, but costs much more:
+    /// people are told once.
+    fn tell_of_growth(&self, actor: &Actor, code: &Code) {
+        let mut told = lock(&self.told);
+        if told.len() < COMPONENTS && told.insert(code.cid) {
+            actor.journal().write(
+                "its memory grew by its first message, which copies it whole: link it with an \
+                --initial-memory that holds what it needs, and an allocator that starts in it, as \
+                guest-sdk does",
+            );
         }
     }
 
@@ -268,7 +285,7 @@ impl Scheduler {
     fn count_crash(&self, actor: &Actor, body: &Body) {
         let mut crashes = lock(&self.crashes);
         let now = self.clock.now();
-        if crashes.len() >= CRASHED_COMPONENTS {
+        if crashes.len() >= COMPONENTS {
             crashes.retain(|_, crashes| supervisor::quarantine(crashes, &self.limits, now));
         }
         crashes.entry(body.code.cid).or_default().note(now, &self.limits);

@@ -1,7 +1,7 @@
 //! The scheduler: which actors live on this node, the threads that run them, and what starts and
 //! stops them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -66,6 +66,8 @@ pub struct Scheduler {
     pub(super) live: AtomicUsize,
     pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
     pub(super) crashes: Mutex<BTreeMap<Cid, Crashes>>,
+    /// Components of which people were told that they grow early.
+    pub(super) told: Mutex<BTreeSet<Cid>>,
     gone: Mutex<Vec<Arc<Actor>>>,
     ordinary: Arc<RunQueue>,
     drivers: Arc<RunQueue>,
@@ -91,6 +93,7 @@ impl Scheduler {
             live: AtomicUsize::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),
+            told: Mutex::default(),
             gone: Mutex::default(),
             ordinary: Arc::new(RunQueue::new(workers.max(1))),
             drivers: Arc::new(RunQueue::new(DRIVER_THREADS)),

@@ -43,6 +43,8 @@ pub struct Instance {
     guest: Protocol,
     /// A call trapped: it can't be entered again.
     broken: bool,
+    /// No message has been handled yet.
+    fresh: bool,
 }
 
 impl Instance {
@@ -61,7 +63,7 @@ impl Instance {
             Ok(guest) => guest,
             Err(error) => return Err(failure(store.data(), &error)),
         };
-        Ok(Self { store, guest, broken: false })
+        Ok(Self { store, guest, broken: false, fresh: true })
     }
 
     /// The first turn of a fresh incarnation.
@@ -122,6 +124,11 @@ impl Instance {
         self.broken
     }
 
+    /// Whether its memory has grown by the end of its first message; asked once, true at most once.
+    pub fn grew_at_first(&mut self) -> bool {
+        std::mem::take(&mut self.fresh) && self.store.data().grown
+    }
+
     /// What the last activation asks of the world, until it is taken or drained.
     pub fn effects(&mut self) -> &mut Effects {
         &mut self.store.data_mut().effects
@@ -176,10 +183,11 @@ impl Instance {
 impl ResourceLimiter for Turn {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.grown |= current > 0;
         if desired <= self.budget.memory {
             return Ok(true);
         }

@@ -89,6 +89,8 @@ pub struct Turn {
     pub(super) inlet: Inlet,
     pub(super) reads: Arc<dyn Reads>,
     pub(super) memory_refused: Option<usize>,
+    /// Its memory is no longer as it was linked.
+    pub(super) grown: bool,
     /// Ticks since this activation began.
     pub(super) ticks: u64,
     /// Effects are refused outside `start` and `handle`.
@@ -119,6 +121,7 @@ impl Turn {
             inlet,
             reads,
             memory_refused: None,
+            grown: false,
             ticks: 0,
             open: false,
             fault: None,
