@@ -144,10 +144,10 @@ impl Node {
         let _one_at_a_time = self.deploying.lock().await;
         self.may_start(name)?;
         let id = self.id_of(name)?;
-        let mut spec = self.spec(name, config, code);
-        self.grant(id, &mut spec, config, &children)?;
-        let actor = self.scheduler.spawn(id, spec);
-        actor.journal.write(format!("{} ({origin})", actor.status().component));
+        let mut spec = self.spec(config, code);
+        self.grant(id, name, &mut spec, config, &children)?;
+        let actor = self.scheduler.spawn(id, name.into(), Arc::new(spec), None);
+        actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
         Ok((actor, origin))
     }
 
@@ -301,7 +301,7 @@ impl Node {
         Ok(incoming.finish()?)
     }
 
-    pub(super) fn spec(&self, name: &str, config: &ActorConfig, code: Arc<Code>) -> Spec {
+    pub(super) fn spec(&self, config: &ActorConfig, code: Arc<Code>) -> Spec {
         let limits = &self.limits;
         let memory = config.memory.and_then(|bytes| usize::try_from(bytes).ok());
         let budget = Budget {
@@ -311,7 +311,6 @@ impl Node {
             node: limits.clone(),
         };
         Spec {
-            name: name.into(),
             code,
             grants: Vec::new(),
             children: std::collections::BTreeMap::new(),
@@ -320,7 +319,6 @@ impl Node {
             mailbox: config.mailbox.unwrap_or(limits.mailbox),
             budget,
             restart: config.restart,
-            parent: None,
         }
     }
 }
