@@ -64,20 +64,27 @@ impl Process {
 
     /// Waits until it can be spoken to.
     pub fn listening(mut self) -> anyhow::Result<Self> {
-        let listens = || {
-            let ended = self.child.try_wait().ok().flatten();
-            let file = self.folder.join("data/node.json");
-            let pid = || -> Option<u64> {
-                let text = std::fs::read(file).ok()?;
-                serde_json::from_slice::<Value>(&text).ok()?["pid"].as_u64()
-            };
-            let ready = pid() == Some(u64::from(self.child.id()));
-            (ended.is_some() || ready).then_some(ended)
-        };
-        if let Some(status) = wait_for("the node listens", listens)? {
-            bail!("the node ended with {status}: {}", self.log());
+        let mut said = 0;
+        loop {
+            match wait_for("the node listens", || self.listens()) {
+                Ok(None) => return Ok(self),
+                Ok(Some(status)) => bail!("the node ended with {status}: {}", self.log()),
+                Err(why) if self.log().len() == said => return Err(why.context(self.log())),
+                // It compiles what it runs: on a busy machine each component takes its time.
+                Err(_) => said = self.log().len(),
+            }
         }
-        Ok(self)
+    }
+
+    /// Something if it can be spoken to, or has ended: then with its status.
+    fn listens(&mut self) -> Option<Option<ExitStatus>> {
+        let ended = self.child.try_wait().ok().flatten();
+        let pid = || -> Option<u64> {
+            let text = std::fs::read(self.folder.join("data/node.json")).ok()?;
+            serde_json::from_slice::<Value>(&text).ok()?["pid"].as_u64()
+        };
+        let ready = pid() == Some(u64::from(self.child.id()));
+        (ended.is_some() || ready).then_some(ended)
     }
 
     /// Starts a node by a command of the caller's (a shell that sets limits, say), to which
