@@ -11,8 +11,10 @@ endif
 
 # `make demo KEEP=1` leaves the nodes up.
 export KEEP
+# `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3.
+export QUICK ROW ROUNDS
 
-.PHONY: demo test toolchain build lint fmt deny doc
+.PHONY: demo test bench toolchain build lint fmt deny doc
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
@@ -21,6 +23,13 @@ demo: build
 ## All tests: unit, doc and integration.
 test: build
 	cargo test --workspace --quiet
+
+## This project and its peers measured side by side; target/bench.json has the figures.
+bench: toolchain
+	@scripts/bench-peers.sh
+	cargo build --release --quiet --package edge-host
+	cargo build --release --quiet --manifest-path tests/bench/Cargo.toml
+	@"$(CARGO_TARGET_DIR)/release/bench"
 
 ## A rustc that builds for wasm32: rustup's target, or Debian's sources where rustup can't.
 toolchain:

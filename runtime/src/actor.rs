@@ -1,109 +1,123 @@
 //! Actors: identity, mailbox, state, behaviour, supervision; and the scheduler that runs them.
 //!
-//! A worker takes an actor off the run queue and runs one activation: up to a batch of messages,
-//! one turn each, then one commit. No actor runs on two threads at once: it is in the run queue or
+//! A worker takes an actor off its run queue and runs one activation: up to a batch of messages,
+//! one turn each, then one commit. No actor runs on two threads at once: it is in a run queue or
 //! in an activation, never both, and its body is locked besides.
 
 mod activation;
 mod aside;
+mod asks;
 mod commit;
 mod family;
+mod lifecycle;
+mod run_queue;
 mod scheduler;
+mod status;
+mod worker;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::address::ActorId;
+use crate::address::{ActorId, Address, IdHash, TopicId};
 use crate::config::Restart;
 use crate::journal::Journal;
-use crate::mailbox::{Mailbox, Message};
-use crate::reason::Reason;
+use crate::mailbox::{Inlet, Mailbox, Message, Owner};
 use crate::supervisor::History;
 use crate::wasm::table::Held;
 use crate::wasm::turn::Budget;
 use crate::wasm::{Code, Instance, World};
 
+use asks::Asks;
+use run_queue::RunQueue;
 pub use scheduler::{Parts, Scheduler};
+use status::Counts;
+pub use status::Status;
+pub use worker::overran;
 
-/// What an actor is made from.
-#[derive(Clone)]
+/// What an actor is made from; children of one grant share it.
 pub struct Spec {
-    /// Its name on this node.
-    pub name: String,
-    /// Its code.
+    /// Its code, until it is swapped.
     pub code: Arc<Code>,
     /// What it holds from the start.
-    pub grants: Vec<(String, Held)>,
+    pub grants: Vec<(Arc<str>, Held)>,
     /// What it may spawn, by the grant's name.
-    pub children: BTreeMap<String, Child>,
+    pub children: BTreeMap<Arc<str>, Child>,
     /// The channel name of a protocol's links.
     pub links: Option<String>,
     /// Topics whose publications it gets.
-    pub subscriptions: Vec<crate::address::TopicId>,
+    pub subscriptions: Vec<TopicId>,
     /// Letters that may wait.
     pub mailbox: usize,
     /// Its sizes.
     pub budget: Budget,
     /// When it is started again.
     pub restart: Restart,
-    /// Who is told when it is gone.
-    pub parent: Option<Parent>,
 }
 
 /// What a parent may spawn under one grant.
-#[derive(Clone)]
 pub struct Child {
     /// How many at once.
     pub most: usize,
-    /// What they are made from; name, parent and given addresses are set for each.
-    pub spec: Box<Spec>,
+    /// What they are made from.
+    pub spec: Arc<Spec>,
 }
 
 /// Who spawned an actor.
-#[derive(Clone, Debug)]
 pub struct Parent {
     /// The parent.
-    pub id: ActorId,
+    pub actor: Arc<Actor>,
     /// Under which of its grants.
-    pub grant: String,
-    /// Its mailbox, for the `down`.
-    pub mailbox: Arc<Mailbox>,
+    pub grant: Arc<str>,
     /// Its token for the `down`.
     pub token: u64,
+    /// Addresses that it gave the child, by the names of the child's grants.
+    pub given: Vec<(String, Address)>,
 }
 
-/// A living actor.
+/// A living actor. Small: a node holds very many, and most of them rest.
 pub struct Actor {
     /// Who it is.
     pub id: ActorId,
+    /// Its name on this node.
+    pub name: Box<str>,
     /// What it was made from; a swap changes the code in its body only.
-    pub spec: Spec,
-    /// What waits for it.
-    pub mailbox: Arc<Mailbox>,
-    /// Its log.
-    pub journal: Journal,
+    pub spec: Arc<Spec>,
+    parent: Option<Box<Parent>>,
+    mailbox: Mailbox,
+    queue: Arc<RunQueue>,
     body: Mutex<Body>,
-    commands: Mutex<Vec<Command>>,
-    status: Mutex<Status>,
-    /// Those it spawned, some of whom may be gone.
-    children: Mutex<Vec<ActorId>>,
+    counts: Counts,
     /// Out of the run queue until its back-off is over or a command comes.
     backing_off: AtomicBool,
-    /// Microseconds in its activations.
-    busy_us: AtomicU64,
+    /// A command waits.
+    commanded: AtomicBool,
+    aside: OnceLock<Box<Aside>>,
+}
+
+/// What few actors need.
+#[derive(Default)]
+struct Aside {
+    commands: Mutex<Vec<Command>>,
+    /// Those it spawned, by grant.
+    children: Mutex<BTreeMap<Arc<str>, HashSet<ActorId, IdHash>>>,
+    journal: OnceLock<Journal>,
 }
 
 /// What one activation works on.
 struct Body {
     code: Arc<Code>,
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     phase: Phase,
     history: History,
+    /// Taken from the mailbox, and not handled yet.
+    inbox: VecDeque<Message>,
+    asks: Asks,
     /// So many messages are still to be given one at a time, after a batch that failed.
     single: usize,
     /// How often the message now at the front has crashed the actor.
@@ -137,40 +151,6 @@ enum Command {
     },
 }
 
-/// What is known of an actor from outside: a row of `ls actors`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Status {
-    /// Its name.
-    pub name: String,
-    /// Its address, as a grant on another node takes it.
-    pub address: String,
-    /// Its code's CID.
-    pub component: String,
-    /// Its world.
-    pub world: String,
-    /// `starting`, `ready`, `backing-off` or `stopped`.
-    pub state: String,
-    /// Incarnations so far.
-    pub incarnations: u64,
-    /// Messages handled in turns that ended well.
-    pub handled: u64,
-    /// Messages waiting.
-    pub waiting: usize,
-    /// Publications that found its mailbox full.
-    pub missed: u64,
-    /// Milliseconds spent in its turns.
-    pub busy_ms: u64,
-    /// Letters set aside.
-    pub set_aside: usize,
-    /// Durable bytes.
-    pub stored: u64,
-    /// Why its last incarnation ended, if one did.
-    pub last_failure: Option<String>,
-    /// Why it is gone for good, if it is.
-    pub reason: Option<Reason>,
-}
-
 /// A message that crashed its actor too often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetAside {
@@ -183,53 +163,49 @@ pub struct SetAside {
 }
 
 impl Actor {
-    fn new(id: ActorId, spec: Spec, mailbox: Arc<Mailbox>, address: String) -> Self {
-        let status = Status {
-            name: spec.name.clone(),
-            address,
-            component: spec.code.cid.to_string(),
-            world: spec.code.world.name().into(),
-            state: "starting".into(),
-            incarnations: 0,
-            handled: 0,
-            waiting: 0,
-            missed: 0,
-            busy_ms: 0,
-            set_aside: 0,
-            stored: 0,
-            last_failure: None,
-            reason: None,
-        };
+    fn new(
+        id: ActorId,
+        name: Box<str>,
+        spec: Arc<Spec>,
+        parent: Option<Box<Parent>>,
+        queue: Arc<RunQueue>,
+    ) -> Self {
         let body = Body {
             code: spec.code.clone(),
             instance: None,
             phase: Phase::Ready,
             history: History::default(),
+            inbox: VecDeque::new(),
+            asks: Asks::default(),
             single: 0,
             crashes: 0,
-            stored: None,
+            // Nobody has had a child's id before.
+            stored: parent.is_some().then_some(0),
         };
         Self {
             id,
-            mailbox,
-            journal: Journal::new(spec.budget.node.log_lines),
+            name,
+            mailbox: Mailbox::new(id, spec.mailbox),
             spec,
+            parent,
+            queue,
             body: Mutex::new(body),
-            commands: Mutex::default(),
-            status: Mutex::new(status),
-            children: Mutex::default(),
+            counts: Counts::default(),
             backing_off: AtomicBool::new(false),
-            busy_us: AtomicU64::new(0),
+            commanded: AtomicBool::new(false),
+            aside: OnceLock::new(),
         }
     }
 
-    /// What is known of it from outside.
-    pub fn status(&self) -> Status {
-        let mut status = lock(&self.status).clone();
-        status.waiting = self.mailbox.len();
-        status.missed = self.mailbox.missed();
-        status.busy_ms = self.busy_us.load(Ordering::Relaxed) / 1000;
-        status
+    /// The way to its mailbox.
+    pub fn inlet(self: &Arc<Self>) -> Inlet {
+        Inlet::of(self.clone())
+    }
+
+    /// Its log.
+    pub fn journal(&self) -> &Journal {
+        let most = self.spec.budget.node.log_lines;
+        self.aside().journal.get_or_init(|| Journal::new(most))
     }
 
     /// The world it was written for.
@@ -237,8 +213,9 @@ impl Actor {
         self.spec.code.world
     }
 
-    fn note(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut lock(&self.status));
+    /// Nothing waits for it, and it is at rest.
+    pub fn is_idle(&self) -> bool {
+        self.mailbox.is_idle()
     }
 
     /// Its pins, by the device's number.
@@ -247,6 +224,53 @@ impl Actor {
             Held::Pin(pin) => Some(*pin),
             _ => None,
         })
+    }
+
+    /// What it holds when an incarnation begins.
+    fn grants(&self) -> Vec<(Arc<str>, Held)> {
+        let given = self.parent.iter().flat_map(|parent| &parent.given);
+        let given = given.map(|(name, address)| (name[..].into(), Held::Actor(address.clone())));
+        self.spec.grants.iter().cloned().chain(given).collect()
+    }
+
+    fn command(&self, command: Command) {
+        let mut commands = lock(&self.aside().commands);
+        commands.push(command);
+        self.commanded.store(true, Ordering::Release);
+    }
+
+    fn is_commanded(&self) -> bool {
+        self.commanded.load(Ordering::Acquire)
+    }
+
+    fn take_commands(&self) -> Vec<Command> {
+        if !self.is_commanded() {
+            return Vec::new();
+        }
+        let mut commands = lock(&self.aside().commands);
+        self.commanded.store(false, Ordering::Release);
+        std::mem::take(&mut *commands)
+    }
+
+    fn aside(&self) -> &Aside {
+        self.aside.get_or_init(Box::default)
+    }
+}
+
+impl Owner for Actor {
+    fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    fn schedule(self: Arc<Self>) {
+        let queue = self.queue.clone();
+        queue.push(self);
+    }
+}
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Actor({})", self.name)
     }
 }
 

@@ -3,7 +3,9 @@
 //! An id is never authority over anything but itself: an actor's id is 128 random bits, shown only
 //! to those who hold it, and an address is that id with hints where it was last seen.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -33,10 +35,57 @@ pub struct Address {
     /// The actor.
     pub id: ActorId,
     /// Nodes where it was last seen, the best guess first.
-    pub hints: Vec<NodeId>,
+    pub hints: Hints,
     /// Room for signed delegations; empty in version 0.
     #[serde(with = "serde_bytes")]
     pub proof: Vec<u8>,
+}
+
+/// Nodes where an actor was last seen, the best guess first. One is the rule, and is kept without
+/// an allocation: addresses are copied with every letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<NodeId>", into = "Vec<NodeId>")]
+pub enum Hints {
+    /// Seen on one node.
+    One(NodeId),
+    /// Seen nowhere, or on several.
+    Many(Box<[NodeId]>),
+}
+
+impl Hints {
+    /// The best guess.
+    pub fn first(&self) -> Option<NodeId> {
+        match self {
+            Self::One(node) => Some(*node),
+            Self::Many(nodes) => nodes.first().copied(),
+        }
+    }
+
+    /// All of them.
+    pub fn nodes(&self) -> &[NodeId] {
+        match self {
+            Self::One(node) => std::slice::from_ref(node),
+            Self::Many(nodes) => nodes,
+        }
+    }
+}
+
+impl From<Vec<NodeId>> for Hints {
+    fn from(nodes: Vec<NodeId>) -> Self {
+        match nodes[..] {
+            [node] => Self::One(node),
+            _ => Self::Many(nodes.into()),
+        }
+    }
+}
+
+impl From<Hints> for Vec<NodeId> {
+    fn from(hints: Hints) -> Self {
+        match hints {
+            Hints::One(node) => vec![node],
+            Hints::Many(nodes) => nodes.into(),
+        }
+    }
 }
 
 /// Why a text is not an id or an address.
@@ -63,7 +112,7 @@ pub enum ParseError {
 impl Address {
     /// The address of an actor last seen on a node.
     pub fn new(id: ActorId, seen: NodeId) -> Self {
-        Self { version: 0, id, hints: vec![seen], proof: Vec::new() }
+        Self { version: 0, id, hints: Hints::One(seen), proof: Vec::new() }
     }
 }
 
@@ -138,11 +187,53 @@ impl ActorId {
     /// # Panics
     /// If the system has no randomness to give: nothing on such a machine can be trusted.
     pub fn random() -> Self {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).expect("the system gives randomness");
-        Self(id)
+        POOL.with_borrow_mut(|(pool, left)| {
+            if *left == 0 {
+                getrandom::fill(pool).expect("the system gives randomness");
+                *left = POOLED;
+            }
+            *left -= 1;
+            let mut id = [0; 16];
+            // What was given is not kept: nobody who reads this memory later learns an id.
+            id.swap_with_slice(&mut pool[*left * 16..][..16]);
+            Self(id)
+        })
     }
 }
+
+/// Ids made by one call of the system: a call for each costs more than a spawn.
+const POOLED: usize = 64;
+
+thread_local! {
+    /// Random bytes, and how many ids are left in them.
+    static POOL: RefCell<([u8; POOLED * 16], usize)> =
+        const { RefCell::new(([0; POOLED * 16], 0)) };
+}
+
+/// Hashes ids by their own first bytes, which are random already. For maps whose keys are made on
+/// this node: a stranger who could choose them could make them collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_ne_bytes(word);
+        }
+    }
+
+    // The length of the array, the same for all ids.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+/// What a map by ids made on this node hashes with.
+pub type IdHash = BuildHasherDefault<IdHasher>;
 
 impl TopicId {
     /// The topic of this name.
@@ -189,6 +280,15 @@ mod tests {
         let error = text[..text.len() - 2].parse::<Address>().unwrap_err().to_string();
         assert!(error.contains("copy it whole"), "{error}");
         assert!("12é4".parse::<NodeId>().is_err());
+    }
+
+    #[test]
+    fn ids_differ_and_leave_nothing_in_the_pool() {
+        let ids: std::collections::BTreeSet<_> =
+            (0..3 * POOLED).map(|_| ActorId::random()).collect();
+        assert_eq!(ids.len(), 3 * POOLED);
+        let given = POOL.with_borrow(|(pool, left)| pool[*left * 16..].to_vec());
+        assert!(given.iter().all(|byte| *byte == 0));
     }
 
     #[test]

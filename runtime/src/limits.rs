@@ -31,6 +31,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Longest time of one activation, in milliseconds, before it is aborted as `over-budget`.
     pub turn_ms: u64,
+    /// Turns past their slice that go on beside the workers; one more cuts off the longest.
+    pub long_turns: usize,
     /// Durable bytes (keys and values) of one actor.
     pub storage_bytes: u64,
     /// Longest durable key, in bytes.
@@ -118,6 +120,7 @@ impl Default for Limits {
             monitors: 1024,
             memory_bytes: 16 << 20,
             turn_ms: 1000,
+            long_turns: 8,
             storage_bytes: 4 << 20,
             key_bytes: 512,
             value_bytes: 256 << 10,

@@ -1,58 +1,85 @@
 //! A bounded mailbox: what can reach an actor, in the order it came.
 //!
-//! Letters have `capacity` places. Every send and every question reserves a further place for its
-//! notice or answer before it leaves, so those can never be lost; timers and edges are bounded by
-//! what armed or opened them. The mailbox also knows whether its actor is scheduled, so that no
-//! wake-up is lost and no actor is in the run queue twice.
+//! Letters have `capacity` places. Every question, and every letter to another node, holds a further
+//! place for its answer or notice before it leaves, so those can never be lost; timers and edges are
+//! bounded by what armed or opened them. A mailbox is one word and a few counters: what few actors
+//! need, such as timers, is made when it is first used.
 
+mod cold;
+mod inlet;
 mod message;
-mod run_queue;
 mod timers;
+mod word;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::address::ActorId;
 use crate::reason::Reason;
 
-pub use message::{Edge, Letter, LinkEvent, Message};
-pub use run_queue::RunQueue;
-use timers::Timers;
+use cold::Cold;
+pub use inlet::{Inlet, Owner, Question};
+pub use message::{Edge, Letter, LinkEvent, Message, Reply, To};
 pub use timers::{Alarm, Timer};
+use word::Word;
 
-/// Events of links that may wait in a protocol's mailbox, for each letter that may.
-const LINK_EVENTS_PER_LETTER: usize = 16;
+/// What `tests/model` puts in place of the standard library's.
+mod sync {
+    pub use std::sync::atomic::{AtomicPtr, Ordering};
+}
 
-/// The mailbox of one actor.
+/// The mailbox of one actor, as its owner has it; others have an [`Inlet`].
 #[derive(Debug)]
 pub struct Mailbox {
     owner: ActorId,
-    capacity: usize,
-    run_queue: Arc<RunQueue>,
-    missed: AtomicU64,
-    state: Mutex<State>,
+    word: Word<Mail>,
+    capacity: u32,
+    letters: AtomicU32,
+    /// Places for notices: of letters on their way to another node, and of notices that wait.
+    notices: AtomicU32,
+    /// [`Reason::code`] plus one, once it is closed.
+    closed: AtomicU8,
+    cold: OnceLock<Box<Cold>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Message>,
-    letters: usize,
-    edges: usize,
-    lost_edges: Vec<(u64, u64)>,
-    reserved: usize,
-    watching: usize,
-    timers: Timers,
-    scheduled: bool,
-    closed: Option<Reason>,
+/// What is in a mailbox.
+#[derive(Debug)]
+pub enum Mail {
+    /// For the actor.
+    Message(Message),
+    /// What came of a question; the owner knows whether it still waits for that.
+    Answer {
+        /// The question's place in its owner's table.
+        place: Place,
+        /// The answer, or why there is none.
+        outcome: Result<Letter, Reason>,
+    },
+    /// Nothing for the actor, but something for its runner to look at.
+    Nudge,
+}
+
+/// A place in an actor's table of open questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which place.
+    pub at: u32,
+    /// How often it has been used before.
+    pub generation: u32,
 }
 
 impl Mailbox {
-    /// An empty mailbox with room for so many letters, and as many notices. Its owner is put into
-    /// the run queue whenever something comes while it is at rest.
-    pub fn new(owner: ActorId, capacity: usize, run_queue: Arc<RunQueue>) -> Self {
-        Self { owner, capacity, run_queue, missed: AtomicU64::new(0), state: Mutex::default() }
+    /// An empty mailbox with room for so many letters, and as many notices. Its owner begins
+    /// scheduled: whoever makes it puts it into a run queue.
+    pub fn new(owner: ActorId, capacity: usize) -> Self {
+        Self {
+            owner,
+            word: Word::scheduled(),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+            letters: AtomicU32::new(0),
+            notices: AtomicU32::new(0),
+            closed: AtomicU8::new(0),
+            cold: OnceLock::new(),
+        }
     }
 
     /// Whose mailbox it is.
@@ -60,319 +87,93 @@ impl Mailbox {
         self.owner
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All that came since it was last called, oldest first. Letters keep their places until they
+    /// are [`Mailbox::handed`] to the actor.
+    pub fn take(&self) -> impl Iterator<Item = Mail> {
+        self.word.take()
     }
 
-    /// Gives the actor a letter, or the reason why it can't have it.
-    pub fn post(&self, letter: Letter) -> Result<(), Reason> {
-        let mut state = self.state();
-        if let Some(reason) = state.closed {
-            return Err(reason);
-        }
-        if state.letters >= self.capacity {
-            return Err(Reason::MailboxFull);
-        }
-        self.admit(&mut state, Message::Letter(letter));
-        Ok(())
-    }
-
-    /// Reserves the place for one notice or answer; false if there is none left.
-    pub fn reserve(&self) -> bool {
-        let mut state = self.state();
-        let room = state.reserved < self.capacity;
-        state.reserved += usize::from(room);
-        room
-    }
-
-    /// Gives a reserved place back: its letter was delivered, or never left.
-    pub fn unreserve(&self, places: usize) {
-        let mut state = self.state();
-        state.reserved = state.reserved.saturating_sub(places);
-    }
-
-    /// Puts a notice or answer into its reserved place, which stays taken until the actor has it.
-    pub fn notify(&self, notice: Message) {
-        let mut state = self.state();
-        // It moves from its reserved place to the queue, where it is counted again.
-        state.reserved = state.reserved.saturating_sub(1);
-        self.admit(&mut state, notice);
-    }
-
-    /// Puts in what is bounded elsewhere: a timer, an expiry, a link's event, a `down`.
-    pub fn signal(&self, message: Message) {
-        self.admit(&mut self.state(), message);
-    }
-
-    /// Gives a protocol what came over a link; false if it has too much of that waiting.
-    pub fn link(&self, event: LinkEvent) -> bool {
-        let mut state = self.state();
-        let room = state.queue.len() < self.capacity * LINK_EVENTS_PER_LETTER;
-        if room {
-            self.admit(&mut state, Message::Link(event));
-        }
-        room
-    }
-
-    /// Puts in an edge; one that finds no room is counted, and told of with the next.
-    pub fn edge(&self, mut edge: Edge) {
-        let mut state = self.state();
-        let lost = state.lost_edges.iter().position(|(pin, _)| *pin == edge.pin);
-        if state.edges >= self.capacity {
-            match lost {
-                Some(at) => state.lost_edges[at].1 += 1 + edge.dropped,
-                None => state.lost_edges.push((edge.pin, 1 + edge.dropped)),
+    /// Messages are given to the actor: their places are free.
+    pub fn handed(&self, messages: &[Message]) {
+        let mut letters = 0;
+        for message in messages {
+            match message {
+                Message::Letter(_) => letters += 1,
+                Message::Undelivered { .. } => self.unreserve(),
+                Message::Answer { .. } | Message::Down { .. } | Message::Expired { .. } => {}
+                Message::Edge(_) | Message::Timer { .. } | Message::Link(_) => {
+                    self.cold().handed(message);
+                }
             }
-            return;
         }
-        if let Some(at) = lost {
-            edge.dropped += state.lost_edges.swap_remove(at).1;
-        }
-        self.admit(&mut state, Message::Edge(edge));
-    }
-
-    /// Takes up to `most` messages, oldest first.
-    pub fn take(&self, most: usize) -> Vec<Message> {
-        let mut state = self.state();
-        let count = most.min(state.queue.len());
-        let taken: Vec<_> = state.queue.drain(..count).collect();
-        taken.iter().for_each(|message| state.count_out(message));
-        taken
-    }
-
-    /// Puts messages back at the front, to be given again.
-    pub fn put_back(&self, messages: Vec<Message>) {
-        let mut state = self.state();
-        for message in messages.into_iter().rev() {
-            state.count_in(&message);
-            state.queue.push_front(message);
+        if letters > 0 {
+            self.letters.fetch_sub(letters, Ordering::Relaxed);
         }
     }
 
-    /// Ends an activation: true if there is more to do and the actor stays scheduled.
+    /// Messages that were handed out wait once more: their turns left no effect.
+    pub fn put_back(&self, messages: &[Message]) {
+        for message in messages {
+            match message {
+                Message::Letter(_) => drop(self.letters.fetch_add(1, Ordering::Relaxed)),
+                Message::Undelivered { .. } => self.reserve(),
+                Message::Answer { .. } | Message::Down { .. } | Message::Expired { .. } => {}
+                Message::Edge(_) | Message::Timer { .. } | Message::Link(_) => {
+                    self.cold().put_back(message);
+                }
+            }
+        }
+    }
+
+    /// Ends an activation: true if nothing came meanwhile, and the owner is at rest.
     pub fn rest(&self) -> bool {
-        let mut state = self.state();
-        state.scheduled = !state.queue.is_empty();
-        state.scheduled
-    }
-
-    /// Marks the actor scheduled without a message, for a command or the first turn.
-    pub fn wake(&self) {
-        self.schedule(&mut self.state());
+        self.word.rest()
     }
 
     /// Takes nothing more, and gives back what is there.
-    pub fn close(&self, reason: Reason) -> Vec<Message> {
-        let mut state = self.state();
-        state.closed = Some(reason);
-        state.letters = 0;
-        state.edges = 0;
-        state.timers = Timers::default();
-        state.queue.drain(..).collect()
-    }
-
-    /// A publication found no room here.
-    pub fn count_missed(&self) {
-        self.missed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Publications that found no room here.
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
-    }
-
-    fn admit(&self, state: &mut State, message: Message) {
-        if state.closed.is_none() {
-            state.count_in(&message);
-            state.queue.push_back(message);
-            self.schedule(state);
+    pub fn close(&self, reason: Reason) -> impl Iterator<Item = Mail> {
+        self.closed.store(reason.code() + 1, Ordering::Release);
+        self.letters.store(0, Ordering::Relaxed);
+        if let Some(cold) = self.cold.get() {
+            cold.close();
         }
+        self.word.close()
     }
 
-    fn schedule(&self, state: &mut State) {
-        if !std::mem::replace(&mut state.scheduled, true) {
-            self.run_queue.push(self.owner);
-        }
+    /// Why it takes nothing more, if it is closed.
+    pub fn closed(&self) -> Option<Reason> {
+        Reason::from_code(self.closed.load(Ordering::Acquire).checked_sub(1)?)
     }
 
-    /// Arms a timer, in place of one with the same key. Gives the number of this arming, for
-    /// [`Mailbox::tick`] after `timer.after`, and the alarm that is void now.
-    pub fn arm(&self, key: u64, timer: Timer) -> (u64, Option<Alarm>) {
-        self.state().timers.arm(key, timer)
+    /// Holds the place for one notice.
+    pub fn reserve(&self) {
+        self.notices.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Remembers the clock's alarm for an arming; false if that is void already.
-    pub fn set_alarm(&self, key: u64, generation: u64, alarm: Alarm) -> bool {
-        self.state().timers.set_alarm(key, generation, alarm)
+    /// Gives the place of a notice back: the letter was delivered, or the actor has the notice.
+    pub fn unreserve(&self) {
+        self.notices.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Disarms a timer. Gives the alarm that is void now.
-    pub fn disarm(&self, key: u64) -> Option<Alarm> {
-        self.state().timers.disarm(key)
+    /// Whether one more letter or question may leave, beside so many others that hold a place.
+    pub fn may_send(&self, others: usize) -> bool {
+        self.notices.load(Ordering::Relaxed) as usize + others < self.capacity as usize
     }
 
-    /// The alarms of all its timers.
-    pub fn alarms(&self) -> Vec<Alarm> {
-        self.state().timers.alarms()
+    /// Letters waiting.
+    pub fn letters(&self) -> usize {
+        self.letters.load(Ordering::Relaxed) as usize
     }
 
-    /// Places reserved for notices and answers.
-    pub fn reserved(&self) -> usize {
-        self.state().reserved
+    /// Nothing waits, and its owner is at rest.
+    pub fn is_idle(&self) -> bool {
+        self.word.is_idle()
     }
 
-    /// Counts one more actor that its owner watches; false at the limit.
-    pub fn watch(&self, most: usize) -> bool {
-        let mut state = self.state();
-        let room = state.watching < most;
-        state.watching += usize::from(room);
-        room
-    }
-
-    /// Counts watched actors out again: their `down` came, or the watch never began.
-    pub fn unwatch(&self, count: usize) {
-        let mut state = self.state();
-        state.watching = state.watching.saturating_sub(count);
-    }
-
-    /// The keys of the armed timers, `more` included, are at most `most`.
-    pub fn may_arm(&self, more: impl Iterator<Item = u64>, most: usize) -> bool {
-        self.state().timers.with(more) <= most
-    }
-
-    /// A timer is due: if it still is that arming, its tick is put in, unless one waits already.
-    /// Gives the time to its next tick, if there is one.
-    pub fn tick(&self, key: u64, generation: u64) -> Option<Duration> {
-        let mut state = self.state();
-        let (message, next) = state.timers.tick(key, generation)?;
-        if let Some(message) = message {
-            self.admit(&mut state, message);
-        }
-        next
-    }
-
-    /// Messages waiting.
-    pub fn len(&self) -> usize {
-        self.state().queue.len()
-    }
-
-    /// No message is waiting.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl State {
-    fn count_in(&mut self, message: &Message) {
-        match message {
-            Message::Letter(_) => self.letters += 1,
-            Message::Answer { .. } | Message::Undelivered { .. } => self.reserved += 1,
-            Message::Edge(_) => self.edges += 1,
-            Message::Timer { key, .. } => self.timers.waits(*key, true),
-            _ => {}
-        }
-    }
-
-    fn count_out(&mut self, message: &Message) {
-        match message {
-            Message::Letter(_) => self.letters = self.letters.saturating_sub(1),
-            Message::Answer { .. } | Message::Undelivered { .. } => {
-                self.reserved = self.reserved.saturating_sub(1);
-            }
-            Message::Edge(_) => self.edges = self.edges.saturating_sub(1),
-            Message::Timer { key, .. } => self.timers.waits(*key, false),
-            _ => {}
-        }
+    fn cold(&self) -> &Cold {
+        self.cold.get_or_init(Box::default)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mailbox(capacity: usize) -> Mailbox {
-        Mailbox::new(ActorId([1; 16]), capacity, Arc::default())
-    }
-
-    fn letter(body: &[u8]) -> Letter {
-        Letter { body: body.to_vec(), carried: Vec::new(), reply: None }
-    }
-
-    #[test]
-    fn a_full_mailbox_refuses_letters_but_takes_notices() {
-        let mailbox = mailbox(2);
-        assert_eq!(mailbox.post(letter(b"1")), Ok(()));
-        assert_eq!(mailbox.post(letter(b"2")), Ok(()));
-        assert_eq!(mailbox.post(letter(b"3")), Err(Reason::MailboxFull));
-        assert!(mailbox.reserve());
-        mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
-        assert_eq!(mailbox.take(10).len(), 3);
-        assert!(mailbox.post(letter(b"4")).is_ok());
-    }
-
-    #[test]
-    fn a_notice_holds_its_place_until_it_is_taken() {
-        let mailbox = mailbox(1);
-        assert!(mailbox.reserve());
-        assert!(!mailbox.reserve());
-        mailbox.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
-        assert!(!mailbox.reserve());
-        mailbox.take(1);
-        assert!(mailbox.reserve());
-    }
-
-    #[test]
-    fn messages_put_back_come_first_again() {
-        let mailbox = mailbox(4);
-        for body in [b"1", b"2", b"3"] {
-            mailbox.post(letter(body)).unwrap();
-        }
-        let taken = mailbox.take(2);
-        mailbox.put_back(taken);
-        let bodies: Vec<_> = mailbox.take(9).into_iter().map(body).collect();
-        assert_eq!(bodies, [b"1", b"2", b"3"]);
-    }
-
-    #[test]
-    fn edges_without_room_are_told_of_with_the_next() {
-        let mailbox = mailbox(1);
-        let edge = |sequence| Edge { pin: 7, level: true, at: 0, sequence, dropped: 0 };
-        for sequence in 0..3 {
-            mailbox.edge(edge(sequence));
-        }
-        mailbox.take(1);
-        mailbox.edge(edge(3));
-        assert_eq!(mailbox.take(1), [Message::Edge(Edge { dropped: 2, ..edge(3) })]);
-    }
-
-    #[test]
-    fn a_closed_mailbox_gives_back_its_letters_and_says_why() {
-        let mailbox = mailbox(4);
-        mailbox.post(letter(b"1")).unwrap();
-        assert_eq!(mailbox.close(Reason::Trapped).len(), 1);
-        assert_eq!(mailbox.post(letter(b"2")), Err(Reason::Trapped));
-    }
-
-    #[test]
-    fn an_actor_is_in_the_run_queue_once() {
-        let queue = Arc::new(RunQueue::default());
-        let mailbox = Mailbox::new(ActorId([1; 16]), 4, queue.clone());
-        mailbox.post(letter(b"1")).unwrap();
-        mailbox.wake();
-        assert_eq!(queue.len(), 1);
-        assert_eq!(queue.pop(), Some(ActorId([1; 16])));
-        mailbox.post(letter(b"2")).unwrap();
-        assert_eq!(queue.len(), 0);
-        mailbox.take(2);
-        assert!(!mailbox.rest());
-        mailbox.post(letter(b"3")).unwrap();
-        assert_eq!(queue.len(), 1);
-    }
-
-    fn body(message: Message) -> Vec<u8> {
-        match message {
-            Message::Letter(letter) => letter.body,
-            other => panic!("not a letter: {other:?}"),
-        }
-    }
-}
+mod tests;

@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Parts, Scheduler};
-use crate::address::{ActorId, NodeId};
+use crate::address::{ActorId, Address, NodeId};
 use crate::clock::Clock;
 use crate::config::{ActorConfig, Manifest};
 use crate::device::{BusError, BusId, DeviceError, Devices, PinId, SensorId};
 use crate::limits::Limits;
+use crate::mailbox::{Inlet, Question};
 use crate::net::identity::{ADMIN_KEY, Identity, IdentityError, NODE_KEY};
 use crate::net::{ListenError, Net, PeerConfig};
 use crate::router::Router;
@@ -260,7 +261,7 @@ impl Node {
     /// Waits until all mailboxes are empty, but no longer than a peer would be waited for.
     fn drain(&self) {
         let until = std::time::Instant::now() + self.limits.peer_patience();
-        let busy = || self.scheduler.actors().iter().any(|actor| !actor.mailbox.is_empty());
+        let busy = || self.scheduler.actors().iter().any(|actor| !actor.is_idle());
         while busy() && std::time::Instant::now() < until {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
@@ -321,6 +322,18 @@ impl Reads for Reader {
 
     fn room(&self, actor: ActorId, link: u32, class: u8) -> usize {
         self.router.link_room(actor, link, class)
+    }
+
+    fn find(&self, actor: ActorId) -> Option<Inlet> {
+        self.router.find(actor)
+    }
+
+    fn make_known(&self, question: &Question) -> Address {
+        self.router.make_known(question)
+    }
+
+    fn overran(&self, ticks: u64) -> bool {
+        crate::actor::overran(ticks)
     }
 }
 

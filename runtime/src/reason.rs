@@ -45,6 +45,16 @@ impl Reason {
         Self::Unknown,
         Self::NoAnswer,
     ];
+
+    /// Its place in [`Reason::ALL`].
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The reason at a place in [`Reason::ALL`].
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
 }
 
 impl fmt::Display for Reason {

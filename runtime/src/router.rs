@@ -1,27 +1,29 @@
 //! Where letters go: to a mailbox of this node, to another node, to a topic's subscribers, or back
 //! with the reason why not.
 //!
-//! One call for local and remote. A question's reply address is a fresh id that only its receiver
-//! is shown; its answer, or the reason there is none, comes in any case.
+//! One call for local and remote. On this node a question carries the place where its asker waits;
+//! one that leaves the node carries a fresh id that only its receiver is shown. An answer, or the
+//! reason there is none, comes in any case.
 
 mod links;
 mod remote;
 mod topics;
 mod watch;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use crate::address::{ActorId, Address, NodeId};
+use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::clock::{Alarm, Clock};
-use crate::mailbox::{Letter, Mailbox, Message, Timer};
-use crate::net::{Net, Ticket};
+use crate::mailbox::{Inlet, Letter, Mailbox, Message, Question, Reply, Timer, To};
+use crate::net::Net;
 use crate::reason::Reason;
 
 use links::Links;
+use remote::Ticket;
 use topics::Topics;
 use watch::Watches;
 
@@ -40,8 +42,10 @@ pub enum Due {
         /// Which arming of that key.
         generation: u64,
     },
-    /// A question has waited long enough: its reply id.
+    /// An administrator's question has waited long enough: its reply id.
     Deadline(ActorId),
+    /// An actor may have questions that have waited long enough.
+    Overdue(ActorId),
     /// An actor's back-off is over.
     Restart(ActorId),
 }
@@ -51,24 +55,19 @@ pub struct Router {
     me: NodeId,
     clock: Clock<Due>,
     net: OnceLock<Net>,
-    mailboxes: DashMap<ActorId, Arc<Mailbox>>,
+    inlets: DashMap<ActorId, Inlet, IdHash>,
     gone: DashMap<ActorId, Reason>,
-    questions: DashMap<ActorId, Question>,
+    /// Who waits for an answer that comes under an id.
+    askers: DashMap<ActorId, Asker, IdHash>,
     topics: Topics,
     links: Links,
     watches: Watches,
 }
 
-/// A question without an answer yet.
-struct Question {
-    asker: Asker,
-    alarm: Alarm,
-}
-
 /// Who waits for an answer.
 enum Asker {
-    Actor { mailbox: Arc<Mailbox>, token: u64 },
-    Administrator(oneshot::Sender<Result<Letter, Reason>>),
+    Actor(Question),
+    Administrator { answer: oneshot::Sender<Result<Letter, Reason>>, alarm: Alarm },
 }
 
 impl Router {
@@ -78,9 +77,9 @@ impl Router {
             me,
             clock,
             net: OnceLock::new(),
-            mailboxes: DashMap::new(),
+            inlets: DashMap::default(),
             gone: DashMap::new(),
-            questions: DashMap::new(),
+            askers: DashMap::default(),
             topics: Topics::default(),
             links: Links::default(),
             watches: Watches::default(),
@@ -99,24 +98,19 @@ impl Router {
     }
 
     /// Makes an actor reachable.
-    pub fn register(&self, mailbox: Arc<Mailbox>) {
-        self.gone.remove(&mailbox.owner());
-        self.mailboxes.insert(mailbox.owner(), mailbox);
+    pub fn register(&self, inlet: Inlet) {
+        self.gone.remove(&inlet.owner());
+        self.inlets.insert(inlet.owner(), inlet);
+    }
+
+    /// The way to an actor of this node.
+    pub fn find(&self, actor: ActorId) -> Option<Inlet> {
+        self.inlets.get(&actor).map(|entry| entry.clone())
     }
 
     /// An actor is gone for good: nobody reaches it, and whoever watched it is told why.
     pub fn remove(&self, actor: ActorId, reason: Reason) {
-        let mailbox = self.mailboxes.remove(&actor).map(|(_, mailbox)| mailbox);
-        // Nobody waits for the answers any more.
-        if mailbox.is_some_and(|mailbox| mailbox.reserved() > 0) {
-            self.questions.retain(|_, question| match &question.asker {
-                Asker::Actor { mailbox, .. } if mailbox.owner() == actor => {
-                    self.clock.cancel(question.alarm);
-                    false
-                }
-                _ => true,
-            });
-        }
+        self.inlets.remove(&actor);
         self.topics.forget(actor);
         self.close_links(actor);
         if self.gone.len() >= REMEMBERED {
@@ -127,27 +121,24 @@ impl Router {
         self.tell_watchers(actor, reason);
     }
 
-    /// Sends a letter; the sender's reserved place is given back or holds the notice.
-    pub fn send(&self, sender: &Arc<Mailbox>, to: &Address, letter: Letter, token: u64) {
-        let ticket = || remote::letter(sender, token);
-        match self.dispatch(sender.owner(), to, letter, ticket) {
-            Some(Ok(())) => sender.unreserve(1),
-            Some(Err(reason)) => sender.notify(Message::Undelivered { token, reason }),
-            None => {}
+    /// Sends a letter. If it can't be delivered, the sender gets a notice with the token.
+    pub fn send(&self, sender: &Inlet, to: To, letter: Letter, token: u64) {
+        let ticket = || Ticket::Letter { sender: sender.clone(), token };
+        if let Some(Err(reason)) = self.dispatch(sender.owner(), to, letter, ticket) {
+            sender.mailbox().reserve();
+            sender.notify(Message::Undelivered { token, reason });
         }
     }
 
-    /// Sends a question; the sender's reserved place is for the answer.
-    pub fn ask(
-        &self,
-        sender: &Arc<Mailbox>,
-        to: &Address,
-        letter: Letter,
-        token: u64,
-        deadline: Duration,
-    ) {
-        let asker = Asker::Actor { mailbox: sender.clone(), token };
-        self.question(sender.owner(), asker, to, letter, deadline);
+    /// Sends a question. What comes of it goes to the asker's place for it.
+    pub fn ask(&self, question: Question, to: To, mut letter: Letter) {
+        letter.reply = Some(Reply::Here(question.clone()));
+        let ticket = || Ticket::Question(question.clone());
+        let from = question.asker.owner();
+        if let Some(Err(reason)) = self.dispatch(from, to, letter, ticket) {
+            // An asker that is gone has nobody to tell.
+            let _ = question.answer(Err(reason));
+        }
     }
 
     /// An administrator's question; the answer comes through the receiver.
@@ -158,16 +149,26 @@ impl Router {
         deadline: Duration,
     ) -> oneshot::Receiver<Result<Letter, Reason>> {
         let (answer, receiver) = oneshot::channel();
-        let letter = Letter { body, carried: Vec::new(), reply: None };
-        let asker = Asker::Administrator(answer);
-        self.question(ActorId::random(), asker, to, letter, deadline);
+        let id = ActorId::random();
+        let reply = Some(Reply::There(Address::new(id, self.me)));
+        let letter = Letter { body, carried: Vec::new(), reply };
+        // The entry is held meanwhile: a deadline that is over at once still finds its question.
+        self.askers.entry(id).or_insert_with(|| {
+            let alarm = self.clock.arm(deadline, Due::Deadline(id));
+            Asker::Administrator { answer, alarm }
+        });
+        let to = To::Actor(to.clone(), None);
+        let ticket = || Ticket::Administrator(id);
+        if let Some(Err(reason)) = self.dispatch(ActorId::random(), to, letter, ticket) {
+            self.answer(id, Err(reason));
+        }
         receiver
     }
 
     /// A letter for an actor, or a reply id, of this node.
     pub fn post(&self, to: ActorId, letter: Letter) -> Result<(), Reason> {
-        if let Some(mailbox) = self.mailboxes.get(&to).map(|entry| entry.clone()) {
-            return mailbox.post(letter);
+        if let Some(inlet) = self.find(to) {
+            return inlet.post(letter);
         }
         if self.answer(to, Ok(letter)) {
             return Ok(());
@@ -177,36 +178,56 @@ impl Router {
 
     /// What came of a question, by its reply id; false if nobody waits for it.
     pub fn answer(&self, reply: ActorId, outcome: Result<Letter, Reason>) -> bool {
-        let Some((_, Question { asker, alarm })) = self.questions.remove(&reply) else {
-            return false;
-        };
-        self.clock.cancel(alarm);
-        match asker {
-            Asker::Actor { mailbox, token } => {
-                mailbox.notify(Message::Answer { token, outcome });
-                true
+        match self.askers.remove(&reply) {
+            Some((_, Asker::Actor(question))) => question.answer(outcome).is_ok(),
+            Some((_, Asker::Administrator { answer, alarm })) => {
+                self.clock.cancel(alarm);
+                // An administrator who went away no longer wants to know.
+                answer.send(outcome).is_ok()
             }
-            // An administrator who went away no longer wants to know.
-            Asker::Administrator(answer) => answer.send(outcome).is_ok(),
+            None => false,
+        }
+    }
+
+    /// The address under which other nodes, or other actors, answer a question.
+    pub fn make_known(&self, question: &Question) -> Address {
+        let id = ActorId::random();
+        self.askers.insert(id, Asker::Actor(question.clone()));
+        question.asker.mailbox().make_known(question.place, id);
+        Address::new(id, self.me)
+    }
+
+    /// Questions that no longer wait are not known under their ids any more.
+    pub fn forget_known(&self, ids: Vec<ActorId>) {
+        for id in ids {
+            self.askers.remove(&id);
         }
     }
 
     /// A reply address died unused: whoever asked is told so.
-    pub fn unanswered(&self, reply: &Address, reason: Reason) {
-        if !self.answer(reply.id, Err(reason))
-            && let Some(node) = self.elsewhere(reply)
+    pub fn unanswered(&self, reply: &Reply, reason: Reason) {
+        let address = match reply {
+            Reply::Here(question) => {
+                // An asker that is gone has nobody to tell.
+                let _ = question.answer(Err(reason));
+                return;
+            }
+            Reply::There(address) => address,
+        };
+        if !self.answer(address.id, Err(reason))
+            && let Some(node) = self.elsewhere(address)
             && let Some(net) = self.net.get()
         {
             // Without a connection the asker's own node has told it already.
-            let _ = net.unanswered(node, reply.id, reason);
+            let _ = net.unanswered(node, address.id, reason);
         }
     }
 
     /// A timer of an actor is due.
     pub fn tick(&self, actor: ActorId, key: u64, generation: u64) {
-        let Some(mailbox) = self.mailboxes.get(&actor).map(|entry| entry.clone()) else { return };
-        if let Some(next) = mailbox.tick(key, generation) {
-            self.wind(&mailbox, key, generation, next);
+        let Some(inlet) = self.find(actor) else { return };
+        if let Some(next) = inlet.tick(key, generation) {
+            self.wind(inlet.mailbox(), key, generation, next);
         }
     }
 
@@ -231,38 +252,26 @@ impl Router {
         }
     }
 
-    fn question(
-        &self,
-        from: ActorId,
-        asker: Asker,
-        to: &Address,
-        mut letter: Letter,
-        deadline: Duration,
-    ) {
-        let reply = ActorId::random();
-        letter.reply = Some(Address::new(reply, self.me));
-        // The entry is held meanwhile: a deadline that is over at once still finds its question.
-        self.questions.entry(reply).or_insert_with(|| {
-            let alarm = self.clock.arm(deadline, Due::Deadline(reply));
-            Question { asker, alarm }
-        });
-        if let Some(Err(reason)) = self.dispatch(from, to, letter, || remote::question(reply)) {
-            self.answer(reply, Err(reason));
-        }
-    }
-
     /// `None`: on its way to another node, and the ticket will be settled.
     fn dispatch(
         &self,
         from: ActorId,
-        to: &Address,
+        to: To,
         letter: Letter,
         ticket: impl FnOnce() -> Ticket,
     ) -> Option<Result<(), Reason>> {
-        let node = match self.elsewhere(to) {
-            Some(node) if !self.mailboxes.contains_key(&to.id) => node,
-            _ => return Some(self.post(to.id, letter)),
+        let address = match to {
+            To::Reply(Reply::Here(question)) => return Some(question.answer(Ok(letter))),
+            // One that is closed may live again, in another mailbox under the same id.
+            To::Actor(_, Some(inlet)) if inlet.mailbox().closed().is_none() => {
+                return Some(inlet.post(letter));
+            }
+            To::Actor(address, _) | To::Reply(Reply::There(address)) => address,
         };
-        self.send_away(node, from, to.id, letter, ticket()).err().map(Err)
+        let node = match self.elsewhere(&address) {
+            Some(node) if !self.inlets.contains_key(&address.id) => node,
+            _ => return Some(self.post(address.id, letter)),
+        };
+        self.send_away(node, from, address.id, letter, ticket()).err().map(Err)
     }
 }

@@ -24,7 +24,7 @@ use crate::store::Cid;
 use turn::Turn;
 
 /// How often a running guest looks whether its time is over.
-pub const TICK: Duration = Duration::from_millis(5);
+pub const TICK: Duration = Duration::from_millis(1);
 /// Native stack that a guest may use, in bytes. A worker's own stack must have this and 256 KiB.
 pub const GUEST_STACK_BYTES: usize = 256 << 10;
 /// Bytes that one call of a guest may have the host copy.

@@ -2,94 +2,151 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::{Actor, Body, Command, Phase, Scheduler, Spec, lock};
+use super::asks::Asks;
+use super::status::Doing;
+use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::address::Address;
-use crate::device::{BusId, PinId, SensorId};
-use crate::mailbox::Message;
+use crate::mailbox::{Mail, Message, Place};
 use crate::reason::Reason;
 use crate::router::Due;
-use crate::store::state::Commit;
-use crate::supervisor::{self, Decision, Exit, Stop};
-use crate::wasm::effects::Effects;
-use crate::wasm::table::Held;
+use crate::supervisor::{self, Exit};
 use crate::wasm::turn::Turn;
-use crate::wasm::{Code, Failure, Instance};
+use crate::wasm::{Code, Failure, Instance, Now};
 
 /// Components whose crashes are remembered; past it only those in quarantine are.
 const CRASHED_COMPONENTS: usize = 1024;
 
 impl Scheduler {
-    pub(super) fn activate(&self, actor: &Arc<Actor>) {
+    pub(super) fn activate(&self, actor: &Arc<Actor>, now: Now) {
         let mut body = lock(&actor.body);
+        let body = &mut *body;
         match body.phase {
             Phase::Gone | Phase::Committing => return,
             Phase::BackingOff(_) | Phase::Ready => {}
         }
-        let commands = std::mem::take(&mut *lock(&actor.commands));
-        for command in commands {
-            self.obey(actor, &mut body, command);
+        if body.inbox.is_empty() {
+            self.fill(actor, body, now.monotonic);
+        }
+        for command in actor.take_commands() {
+            self.obey(actor, body, command, now);
         }
         match body.phase {
             Phase::Gone | Phase::Committing => return,
-            Phase::BackingOff(until) if self.clock.now() < until => {
-                return self.back_off(actor, &mut body, until);
+            Phase::BackingOff(until) if now.monotonic < until => {
+                return self.back_off(actor, body, until, now.monotonic);
             }
             Phase::BackingOff(_) => body.phase = Phase::Ready,
             Phase::Ready => {}
         }
         if body.instance.is_none() {
-            self.begin(actor, &mut body);
+            self.begin(actor, body, now);
         } else {
-            self.take_turns(actor, &mut body);
+            self.take_turns(actor, body, now);
         }
     }
 
     /// Ends an activation: back into the run queue if there is more to do.
-    pub(super) fn rest(&self, actor: &Actor) {
-        if actor.mailbox.rest() {
+    pub(super) fn rest(&self, actor: &Arc<Actor>, body: &Body) {
+        if !body.inbox.is_empty() || !actor.mailbox.rest() {
             self.enqueue(actor);
-        } else if !lock(&actor.commands).is_empty() {
-            actor.mailbox.wake();
         }
     }
 
-    fn begin(&self, actor: &Arc<Actor>, body: &mut Body) {
-        let now = self.now();
-        let begun = self.instance(actor, body, &body.code.clone()).and_then(|mut instance| {
-            let effects = instance.start(now)?;
-            Ok((instance, effects))
-        });
-        actor.note(|status| status.incarnations += 1);
-        match begun {
-            Ok((instance, effects)) => {
-                body.instance = Some(instance);
-                actor.note(|status| status.state = "ready".into());
-                self.commit(actor, body, effects, Vec::new());
+    /// Takes what came, and looks for questions that have waited long enough.
+    fn fill(&self, actor: &Actor, body: &mut Body, now: Duration) {
+        let Body { inbox, asks, .. } = body;
+        let mut nudged = false;
+        let mut settled = false;
+        for mail in actor.mailbox.take() {
+            match mail {
+                Mail::Message(message) => inbox.push_back(message),
+                Mail::Answer { place, outcome } => {
+                    settled = true;
+                    // After its deadline an answer comes to nobody.
+                    if let Some(token) = asks.settle(place) {
+                        inbox.push_back(Message::Answer { token, outcome });
+                    }
+                }
+                Mail::Nudge => nudged = true,
             }
-            Err(failure) => self.failed(actor, body, &failure, Vec::new()),
         }
-    }
-
-    fn take_turns(&self, actor: &Arc<Actor>, body: &mut Body) {
-        let most = if body.single > 0 { 1 } else { self.limits.batch };
-        let messages = actor.mailbox.take(most);
-        let Some(instance) = body.instance.as_mut().filter(|_| !messages.is_empty()) else {
-            return self.rest(actor);
-        };
-        match instance.handle(self.now(), &messages) {
-            Ok(effects) => {
-                body.single = body.single.saturating_sub(1);
-                body.crashes = 0;
-                self.commit(actor, body, effects, messages);
+        // The worker's reading may be older than the clock that nudged.
+        let now = if nudged { self.clock.now() } else { now };
+        if asks.alarm.is_some_and(|(at, _)| at <= now) {
+            asks.alarm = None;
+            for token in asks.overdue(now) {
+                settled = true;
+                let outcome = Err(Reason::Deadline);
+                inbox.push_back(Message::Answer { token, outcome });
             }
-            Err(failure) => self.failed(actor, body, &failure, messages),
+            if let Some(earliest) = asks.earliest() {
+                self.alarm_at(actor, asks, earliest, now);
+            }
+        }
+        if settled {
+            let waits = |place: Place| body.asks.waits(place);
+            self.router.forget_known(actor.mailbox.forget_known(waits));
         }
     }
 
-    fn instance(
+    /// Has the clock say when a question is overdue, unless it will anyway before.
+    pub(super) fn alarm_at(
         &self,
         actor: &Actor,
+        asks: &mut Asks,
+        deadline: Duration,
+        now: Duration,
+    ) {
+        if asks.alarm.is_some_and(|(at, _)| at <= deadline) {
+            return;
+        }
+        if let Some(later) = asks.alarm.take() {
+            self.clock.cancel(later);
+        }
+        let after = deadline.saturating_sub(now);
+        asks.alarm = Some(self.clock.arm(after, Due::Overdue(actor.id)));
+    }
+
+    fn begin(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
+        let begun = self.instance(actor, body, &body.code.clone());
+        actor.count_incarnation();
+        let begun = begun.and_then(|mut instance| {
+            instance.start(now)?;
+            Ok(instance)
+        });
+        match begun {
+            Ok(instance) => {
+                body.instance = Some(Box::new(instance));
+                actor.does(Doing::Ready);
+                self.commit(actor, body, 0, now.monotonic);
+            }
+            Err(failure) => self.failed(actor, body, &failure, 0, now),
+        }
+    }
+
+    fn take_turns(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
+        let most = if body.single > 0 { 1 } else { self.limits.batch };
+        let count = most.min(body.inbox.len());
+        let Some(instance) = body.instance.as_mut().filter(|_| count > 0) else {
+            return self.rest(actor, body);
+        };
+        let messages = &body.inbox.make_contiguous()[..count];
+        actor.mailbox.handed(messages);
+        match instance.handle(now, body.asks.len(), messages) {
+            Ok(_) => {
+                body.single = body.single.saturating_sub(1);
+                body.crashes = 0;
+                self.commit(actor, body, count, now.monotonic);
+            }
+            Err(failure) => self.failed(actor, body, &failure, count, now),
+        }
+    }
+
+    pub(super) fn instance(
+        &self,
+        actor: &Arc<Actor>,
         body: &mut Body,
         code: &Arc<Code>,
     ) -> Result<Instance, Failure> {
@@ -100,10 +157,10 @@ impl Scheduler {
         body.stored = Some(stored);
         let turn = Turn::new(
             Address::new(actor.id, self.router.me()),
-            actor.spec.grants.clone(),
+            actor.grants(),
             stored,
             actor.spec.budget.clone(),
-            actor.mailbox.clone(),
+            actor.inlet(),
             self.reads.clone(),
         );
         Instance::new(code, turn)
@@ -119,27 +176,29 @@ impl Scheduler {
         counted.map(|()| stored).map_err(failure)
     }
 
-    /// An activation left no effect: its messages wait again, and the supervisor decides.
+    /// An activation of the first `count` messages left no effect: they wait again, and the
+    /// supervisor decides.
     pub(super) fn failed(
         &self,
         actor: &Arc<Actor>,
         body: &mut Body,
         failure: &Failure,
-        messages: Vec<Message>,
+        count: usize,
+        now: Now,
     ) {
-        self.drop_instance(body, &messages, failure.reason);
+        self.drop_instance(body, count, failure.reason);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
         self.stop_children(actor);
-        if messages.len() > 1 {
+        actor.mailbox.put_back(&body.inbox.make_contiguous()[..count]);
+        if count > 1 {
             // Which of them it was shows when each is given alone; that is no failure yet.
-            body.single = messages.len();
-            actor.mailbox.put_back(messages);
+            body.single = count;
             return self.enqueue(actor);
         }
-        actor.journal.write(format!("{}: {}", failure.reason, failure.why));
-        actor.note(|status| status.last_failure = Some(failure.why.clone()));
-        if let Some(message) = messages.into_iter().next() {
-            self.blame(actor, body, message, failure);
+        actor.journal().write(format!("{}: {}", failure.reason, failure.why));
+        actor.note_failure(&failure.why);
+        if count == 1 {
+            self.blame(actor, body, failure);
         }
         self.count_crash(actor, body);
         if self.quarantined(&body.code.cid) {
@@ -152,82 +211,38 @@ impl Scheduler {
             );
             return self.end(actor, body, failure.reason, &why);
         }
-        self.supervise(actor, body, Exit::Failed, failure.reason);
-    }
-
-    /// An incarnation is over: another one follows, or none.
-    fn supervise(&self, actor: &Arc<Actor>, body: &mut Body, exit: Exit, reason: Reason) {
-        let jitter = self.now().seed.wrapping_mul(0xbf58_476d_1ce4_e5b9).rotate_left(31);
-        let now = self.clock.now();
-        let restart = &actor.spec.restart;
-        match supervisor::decide(restart, &body.history, exit, now, jitter, &self.limits) {
-            Decision::RestartAfter(wait) => {
-                body.history.note(now, restart);
-                actor.note(|status| status.state = "backing-off".into());
-                self.back_off(actor, body, now + wait);
-            }
-            Decision::Stop(why) => self.end(actor, body, reason, &why.to_string()),
-        }
-    }
-
-    /// It stopped itself.
-    fn ended(&self, actor: &Arc<Actor>, body: &mut Body) {
-        if body.phase == Phase::Gone {
-            return;
-        }
-        self.drop_instance(body, &[], Reason::Stopped);
-        actor.pins().for_each(|pin| self.make_safe(actor, pin));
-        self.stop_children(actor);
-        actor.journal.write("it stopped itself");
-        self.supervise(actor, body, Exit::Ended, Reason::Stopped);
+        self.supervise(actor, body, Exit::Failed, failure.reason, now);
     }
 
     /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
-    /// comes; a question that is given `again` may have one yet.
-    pub(super) fn drop_instance(&self, body: &mut Body, again: &[Message], reason: Reason) {
+    /// comes; a question among the first `again` messages is given again, and may have one yet.
+    pub(super) fn drop_instance(&self, body: &mut Body, again: usize, reason: Reason) {
         let Some(instance) = body.instance.take() else { return };
-        let given_again = |reply: &Address| {
-            again.iter().any(|message| match message {
+        let again = &body.inbox.make_contiguous()[..again];
+        for reply in instance.turn().questions() {
+            let given_again = again.iter().any(|message| match message {
                 Message::Letter(letter) => letter.reply.as_ref() == Some(reply),
                 _ => false,
-            })
-        };
-        for reply in instance.turn().questions().filter(|reply| !given_again(reply)) {
-            self.router.unanswered(reply, reason);
-        }
-    }
-
-    /// Lets go of an actor's devices; pins are driven to their safe level first.
-    pub fn release_devices(&self, spec: &Spec) {
-        let children = spec.children.values().map(|child| &*child.spec);
-        for (name, held) in children.chain([spec]).flat_map(|spec| &spec.grants) {
-            match held {
-                Held::Pin(pin) => {
-                    if let Err(error) = self.devices.unclaim(PinId(*pin)) {
-                        tracing::error!("grant {name} of {}: {error}", spec.name);
-                    }
-                }
-                Held::Sensor(sensor) => self.devices.drop_sensor(SensorId(*sensor)),
-                Held::Bus(bus) => self.devices.unclaim_bus(BusId(*bus)),
-                _ => {}
+            });
+            if !given_again {
+                self.router.unanswered(reply, reason);
             }
         }
     }
 
-    /// Drives a pin to its safe level; the device tries again by itself if the line fails.
-    pub(super) fn make_safe(&self, actor: &Actor, pin: u64) {
-        if let Err(error) = self.devices.safe(PinId(pin)) {
-            actor.journal.write(error.to_string());
-        }
-    }
-
-    pub(super) fn back_off(&self, actor: &Actor, body: &mut Body, until: std::time::Duration) {
+    pub(super) fn back_off(
+        &self,
+        actor: &Arc<Actor>,
+        body: &mut Body,
+        until: Duration,
+        now: Duration,
+    ) {
         body.phase = Phase::BackingOff(until);
         actor.backing_off.store(true, Ordering::Release);
-        self.clock.arm(until.saturating_sub(self.clock.now()), Due::Restart(actor.id));
+        self.clock.arm(until.saturating_sub(now), Due::Restart(actor.id));
         // A command that came before the flag was up found the actor scheduled, and waits.
-        if !lock(&actor.commands).is_empty() {
-            self.nudge(actor);
+        if actor.is_commanded() && actor.backing_off.swap(false, Ordering::AcqRel) {
+            self.enqueue(actor);
         }
     }
 
@@ -239,117 +254,6 @@ impl Scheduler {
         }
         crashes.entry(body.code.cid).or_default().note(now, &self.limits);
         drop(crashes);
-        tracing::info!(actor = actor.spec.name, "an incarnation failed");
-    }
-
-    fn obey(&self, actor: &Arc<Actor>, body: &mut Body, command: Command) {
-        match command {
-            Command::Stop { done } => {
-                self.end(actor, body, Reason::Stopped, &Stop::Asked.to_string());
-                // Whoever asked may have gone away.
-                done.map(|done| done.send(()));
-            }
-            Command::End => self.ended(actor, body),
-            Command::Swap { code, done } => {
-                let swapped = self.put_code(actor, body, code);
-                // As above.
-                let _ = done.send(swapped);
-            }
-        }
-    }
-
-    fn put_code(&self, actor: &Arc<Actor>, body: &mut Body, code: Arc<Code>) -> Result<(), String> {
-        if body.phase == Phase::Gone {
-            return Err("it has stopped".into());
-        }
-        if code.world != body.code.world {
-            let (new, old) = (code.world.name(), body.code.world.name());
-            return Err(format!("the new code is for the {new} world, the actor lives in {old}"));
-        }
-        if let Some(mut old) = body.instance.take() {
-            let writer = body.code.cid.to_string();
-            let renewed = old.save().map_err(|failure| format!("it can't be saved: {failure}"));
-            let renewed = renewed.and_then(|state| {
-                let instance = self.instance(actor, body, &code);
-                let mut new = instance.map_err(|failure| failure.why)?;
-                new.restore(self.now(), &old, &state, &writer).map_err(|failure| failure.why)?;
-                Ok(new)
-            });
-            match renewed {
-                Ok(new) => body.instance = Some(new),
-                Err(why) => {
-                    actor.journal.write(format!("not swapped for {}: {why}", code.cid));
-                    let broken = old.is_broken();
-                    body.instance = Some(old);
-                    if broken {
-                        // It trapped while it was saved: the old code goes on from its start.
-                        self.drop_instance(body, &[], Reason::Trapped);
-                    }
-                    return Err(format!("the old code goes on: {why}"));
-                }
-            }
-            actor.pins().for_each(|pin| self.make_safe(actor, pin));
-            actor.note(|status| status.incarnations += 1);
-        }
-        actor.journal.write(format!("swapped: {} gives way to {}", body.code.cid, code.cid));
-        actor.note(|status| status.component = code.cid.to_string());
-        body.code = code;
-        Ok(())
-    }
-
-    /// The end of an actor's life.
-    pub(super) fn end(&self, actor: &Arc<Actor>, body: &mut Body, reason: Reason, why: &str) {
-        if body.phase == Phase::Gone {
-            return;
-        }
-        body.phase = Phase::Gone;
-        self.drop_instance(body, &[], reason);
-        match actor.spec.parent {
-            None => self.release_devices(&actor.spec),
-            // What its grant gives is its parent's, for the next child.
-            Some(_) => actor.pins().for_each(|pin| self.make_safe(actor, pin)),
-        }
-        actor.mailbox.alarms().into_iter().for_each(|alarm| self.clock.cancel(alarm));
-        let waiting = actor.mailbox.close(reason);
-        actor.journal.write(format!("{reason}: {why}; {} messages left", waiting.len()));
-        actor.note(|status| {
-            status.state = "stopped".into();
-            status.reason = Some(reason);
-        });
-        for message in waiting {
-            if let Message::Letter(letter) = message
-                && let Some(reply) = letter.reply
-            {
-                self.router.unanswered(&reply, reason);
-            }
-        }
-        self.stop_children(actor);
-        if actor.spec.parent.is_some() && body.stored != Some(0) {
-            self.forget_values(actor);
-        }
-        self.forget(actor);
-        self.router.remove(actor.id, reason);
-        if let Some(parent) = &actor.spec.parent {
-            parent.mailbox.signal(Message::Down { token: parent.token, reason });
-        }
-    }
-
-    /// Nobody will have a child's id again: what it stored goes with it.
-    fn forget_values(&self, actor: &Actor) {
-        let mut commit = Commit::default();
-        let listed = self.state.values(actor.id, b"", b"", |key, _| {
-            commit.value(actor.id, key, None);
-            true
-        });
-        if let Err(error) = listed.and_then(|()| self.state.commit(commit)) {
-            tracing::warn!("what {} stored can't be removed: {error}", actor.spec.name);
-        }
-    }
-
-    pub(super) fn undo(&self, actor: &Actor, effects: &Effects) {
-        let reserved = effects.letters.iter().filter(|letter| letter.reserved()).count();
-        actor.mailbox.unreserve(reserved);
-        let watched = effects.family.iter().filter(|change| change.watches()).count();
-        actor.mailbox.unwatch(watched);
+        tracing::info!(actor = &*actor.name, "an incarnation failed");
     }
 }

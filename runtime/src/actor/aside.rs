@@ -1,6 +1,7 @@
 //! Messages that crash their actor again and again are set aside: kept with their reason, for
 //! people to read and to give again.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Actor, Body, Scheduler, SetAside};
@@ -14,24 +15,19 @@ use crate::wasm::Failure;
 pub(crate) const SET_ASIDE: &str = "set-aside";
 
 impl Scheduler {
-    /// Counts a crash against the message that was being handled: it is given again, or set aside.
-    pub(super) fn blame(
-        &self,
-        actor: &Actor,
-        body: &mut Body,
-        message: Message,
-        failure: &Failure,
-    ) {
+    /// Counts a crash against the first message, which was being handled: it is given again, or set
+    /// aside.
+    pub(super) fn blame(&self, actor: &Actor, body: &mut Body, failure: &Failure) {
         body.crashes += 1;
         match supervisor::message_verdict(body.crashes, &self.limits) {
-            Verdict::Retry => {
-                body.single = body.single.max(1);
-                actor.mailbox.put_back(vec![message]);
-            }
+            Verdict::Retry => body.single = body.single.max(1),
             Verdict::SetAside => {
                 body.crashes = 0;
                 body.single = body.single.saturating_sub(1);
-                self.set_aside(actor, message, failure);
+                if let Some(message) = body.inbox.pop_front() {
+                    actor.mailbox.handed(std::slice::from_ref(&message));
+                    self.set_aside(actor, message, failure);
+                }
             }
         }
     }
@@ -45,12 +41,12 @@ impl Scheduler {
         let at = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
         let record = SetAside { message, why: failure.why.clone(), at };
         match self.keep_aside(actor, &record) {
-            Ok(number) => actor.journal.write(format!(
+            Ok(number) => actor.journal().write(format!(
                 "message {number} crashed it {} times and is set aside: see `edge-host ls aside`",
                 self.limits.message_crashes
             )),
             Err(why) => {
-                actor.journal.write(format!("a message can't be set aside and is lost: {why}"))
+                actor.journal().write(format!("a message can't be set aside and is lost: {why}"))
             }
         }
         if let Some(reply) = reply {
@@ -66,14 +62,14 @@ impl Scheduler {
         if aside.len() >= self.limits.set_aside
             && let Some((oldest, _)) = aside.first()
         {
-            actor.journal.write(format!("message {oldest}, set aside, is let go to make room"));
+            actor.journal().write(format!("message {oldest}, set aside, is let go to make room"));
             commit.record(SET_ASIDE, &aside_name(actor, *oldest), None);
         }
         let bytes = serde_ipld_dagcbor::to_vec(record).map_err(|error| text(&error))?;
         commit.record(SET_ASIDE, &aside_name(actor, number), Some(bytes));
         self.state.commit(commit).map_err(|error| text(&error))?;
         let kept = aside.len().min(self.limits.set_aside.saturating_sub(1)) + 1;
-        actor.note(|status| status.set_aside = kept);
+        actor.set_aside(kept);
         Ok(number)
     }
 
@@ -89,19 +85,19 @@ impl Scheduler {
     }
 
     /// Gives a message that was set aside to its actor again.
-    pub fn send_again(&self, actor: &Actor, number: u64) -> Result<(), String> {
+    pub fn send_again(&self, actor: &Arc<Actor>, number: u64) -> Result<(), String> {
         let aside = self.aside(actor)?;
         let found = aside.iter().find(|(other, _)| *other == number);
         let (_, record) = found.ok_or("no such message: see `edge-host ls aside`")?;
         match record.message.clone() {
             Message::Letter(letter) => {
-                actor.mailbox.post(letter).map_err(|reason| reason.to_string())?;
+                actor.inlet().post(letter).map_err(|reason| reason.to_string())?;
             }
-            message => actor.mailbox.signal(message),
+            message => actor.inlet().signal(message),
         }
         let mut commit = Commit::default();
         commit.record(SET_ASIDE, &aside_name(actor, number), None);
-        actor.note(|status| status.set_aside = aside.len() - 1);
+        actor.set_aside(aside.len() - 1);
         self.state.commit(commit).map_err(|error| error.to_string())
     }
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::asks::Asks;
+use super::status::Doing;
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::device::PinId;
-use crate::mailbox::{Letter, Message};
+use crate::mailbox::{Letter, Message, Question};
 use crate::reason::Reason;
 use crate::store::state::Commit;
 use crate::wasm::effects::{Effects, LinkEffect, Outgoing};
@@ -28,20 +30,18 @@ pub(super) struct Committing {
 }
 
 impl Scheduler {
-    /// Ends an activation that went well.
-    pub(super) fn commit(
-        &self,
-        actor: &Arc<Actor>,
-        body: &mut Body,
-        effects: Effects,
-        messages: Vec<Message>,
-    ) {
+    /// Ends an activation of the first `count` messages that went well.
+    pub(super) fn commit(&self, actor: &Arc<Actor>, body: &mut Body, count: usize, now: Duration) {
+        let Some(instance) = body.instance.as_mut() else { return };
+        let effects = instance.effects();
         if effects.writes.is_empty() {
-            let handled = messages.len();
-            self.release(actor, effects, handled);
-            return self.rest(actor);
+            self.release(actor, &mut body.asks, effects, count, now);
+            body.inbox.drain(..count);
+            return self.rest(actor, body);
         }
+        let effects = std::mem::take(effects);
         body.phase = Phase::Committing;
+        let messages = body.inbox.drain(..count).collect();
         let committing = Committing { actor: actor.clone(), effects, messages };
         let sender = lock(&self.committing).clone();
         // The channel has room for every actor there can be, and each is in it once.
@@ -57,59 +57,65 @@ impl Scheduler {
     /// The disk refused. That is no fault of the actor or its messages: they wait until it takes
     /// them, and the reason shows.
     fn not_committed(&self, actor: &Arc<Actor>, body: &mut Body, lost: Committing, why: &str) {
-        self.undo(actor, &lost.effects);
-        self.drop_instance(body, &lost.messages, Reason::NoAnswer);
-        actor.mailbox.put_back(lost.messages);
+        let watched = lost.effects.family.iter().filter(|change| change.watches()).count();
+        actor.mailbox.unwatch(watched);
+        actor.mailbox.put_back(&lost.messages);
+        let again = lost.messages.len();
+        lost.messages.into_iter().rev().for_each(|message| body.inbox.push_front(message));
+        self.drop_instance(body, again, Reason::NoAnswer);
         body.stored = None;
         for pin in actor.pins() {
             self.make_safe(actor, pin);
         }
         self.stop_children(actor);
-        actor.journal.write(format!("not committed, to be tried again: {why}"));
-        actor.note(|status| {
-            status.last_failure = Some(why.into());
-            status.state = "backing-off".into();
-        });
-        self.back_off(actor, body, self.clock.now() + DISK_PATIENCE);
+        actor.journal().write(format!("not committed, to be tried again: {why}"));
+        actor.note_failure(why);
+        actor.does(Doing::BackingOff);
+        let now = self.clock.now();
+        self.back_off(actor, body, now + DISK_PATIENCE, now);
     }
 
     /// Lets a committed activation's effects out into the world.
-    fn release(&self, actor: &Arc<Actor>, effects: Effects, handled: usize) {
-        actor.note(|status| {
-            status.handled += handled as u64;
-            status.stored = effects.stored;
-        });
-        for (pin, high) in effects.drives {
+    fn release(
+        &self,
+        actor: &Arc<Actor>,
+        asks: &mut Asks,
+        effects: &mut Effects,
+        handled: usize,
+        now: Duration,
+    ) {
+        actor.count_handled(handled, effects.stored);
+        for (pin, high) in effects.drives.drain(..) {
             if let Err(error) = self.devices.drive(PinId(pin), high) {
-                actor.journal.write(error.to_string());
+                actor.journal().write(error.to_string());
             }
         }
-        for line in effects.log {
-            actor.journal.write(line);
+        for line in effects.log.drain(..) {
+            actor.journal().write(line);
         }
-        for change in effects.family {
+        for change in effects.family.drain(..) {
             self.change_family(actor, change);
         }
-        for letter in effects.letters {
-            self.dispatch(actor, letter);
+        for letter in effects.letters.drain(..) {
+            self.dispatch(actor, asks, letter, now);
         }
-        for reply in effects.dead {
+        for reply in effects.dead.drain(..) {
             self.router.unanswered(&reply, Reason::NoAnswer);
         }
-        for (key, timer) in effects.timers {
+        for (key, timer) in effects.timers.drain(..) {
             match timer {
                 Some(timer) => self.router.arm(&actor.mailbox, key, timer),
                 None => self.router.disarm(&actor.mailbox, key),
             }
         }
-        for effect in effects.links {
+        for effect in effects.links.drain(..) {
             self.drive_link(actor, effect);
         }
     }
 
-    fn drive_link(&self, actor: &Actor, effect: LinkEffect) {
+    fn drive_link(&self, actor: &Arc<Actor>, effect: LinkEffect) {
         match effect {
-            LinkEffect::Connect(node) => self.router.link_connect(&actor.mailbox, node),
+            LinkEffect::Connect(node) => self.router.link_connect(&actor.inlet(), node),
             LinkEffect::Disconnect(link) => self.router.link_disconnect(actor.id, link),
             LinkEffect::Transmit { link, class, body } => {
                 self.router.link_send(actor.id, link, class, &body);
@@ -118,16 +124,18 @@ impl Scheduler {
         }
     }
 
-    fn dispatch(&self, actor: &Actor, letter: Outgoing) {
+    fn dispatch(&self, actor: &Arc<Actor>, asks: &mut Asks, letter: Outgoing, now: Duration) {
         match letter {
             Outgoing::Send { to, body, carried, token } => {
                 let letter = Letter { body, carried, reply: None };
-                self.router.send(&actor.mailbox, &to, letter, token);
+                self.router.send(&actor.inlet(), to, letter, token);
             }
             Outgoing::Ask { to, body, carried, token, deadline } => {
                 let letter = Letter { body, carried, reply: None };
-                let deadline = Duration::from_nanos(deadline);
-                self.router.ask(&actor.mailbox, &to, letter, token, deadline);
+                let deadline = now.saturating_add(Duration::from_nanos(deadline));
+                let place = asks.open(token, deadline);
+                self.alarm_at(actor, asks, deadline, now);
+                self.router.ask(Question { asker: actor.inlet(), place }, to, letter);
             }
             Outgoing::Publish { topic, body } => self.router.publish(actor.id, topic, body),
         }
@@ -147,21 +155,23 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
             }
         }
         let outcome = scheduler.state.commit(commit);
-        for committing in group {
+        let now = scheduler.clock.now();
+        for mut committing in group {
             let actor = committing.actor.clone();
             let mut body = lock(&actor.body);
             match &outcome {
                 Ok(()) => {
                     body.phase = Phase::Ready;
                     body.stored = Some(committing.effects.stored);
-                    let handled = committing.messages.len();
-                    scheduler.release(&actor, committing.effects, handled);
-                    scheduler.rest(&actor);
+                    let (effects, handled) = (&mut committing.effects, committing.messages.len());
+                    scheduler.release(&actor, &mut body.asks, effects, handled, now);
+                    scheduler.rest(&actor, &body);
                 }
                 Err(error) => {
                     scheduler.not_committed(&actor, &mut body, committing, &error.to_string());
                 }
             }
         }
+        scheduler.router.flush();
     }
 }

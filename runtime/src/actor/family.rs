@@ -1,5 +1,6 @@
 //! Parents and children.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Actor, Command, Parent, Scheduler, lock};
@@ -7,20 +8,19 @@ use crate::address::{ActorId, Address};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 use crate::wasm::effects::Family;
-use crate::wasm::table::Held;
 
 impl Scheduler {
     pub(super) fn change_family(&self, actor: &Arc<Actor>, change: Family) {
         match change {
             Family::Spawn { id, grant, grants, token } => {
                 if let Err(why) = self.spawn_child(actor, id, &grant, grants, token) {
-                    actor.journal.write(format!("no child under {grant:?}: {why}"));
+                    actor.journal().write(format!("no child under {grant:?}: {why}"));
                     self.router.remove(id, Reason::Refused);
-                    actor.mailbox.signal(Message::Down { token, reason: Reason::Refused });
+                    actor.inlet().signal(Message::Down { token, reason: Reason::Refused });
                 }
             }
             Family::Stop(address) => self.stop_as(actor, &address),
-            Family::Monitor { whom, token } => self.router.monitor(&actor.mailbox, &whom, token),
+            Family::Monitor { whom, token } => self.router.monitor(&actor.inlet(), &whom, token),
         }
     }
 
@@ -40,12 +40,10 @@ impl Scheduler {
         given: Vec<(String, Address)>,
         token: u64,
     ) -> Result<(), String> {
-        let child = parent.spec.children.get(grant).ok_or("its manifest entry grants none")?;
-        let siblings = self.children(parent);
-        let of_this = |other: &&Arc<Actor>| {
-            other.spec.parent.as_ref().is_some_and(|parent| parent.grant == grant)
-        };
-        if siblings.iter().filter(of_this).count() >= child.most {
+        let (grant, child) =
+            parent.spec.children.get_key_value(grant).ok_or("its manifest entry grants none")?;
+        let siblings = lock(&parent.aside().children).get(grant).map_or(0, HashSet::len);
+        if siblings >= child.most {
             return Err(format!("{} live already: raise its `max`", child.most));
         }
         if self.alive() >= self.limits.actors {
@@ -54,28 +52,24 @@ impl Scheduler {
         if self.quarantined(&child.spec.code.cid) {
             return Err(format!("{} is in quarantine on this node", child.spec.code.cid));
         }
-        let mut spec = (*child.spec).clone();
         let number = crate::address::hex(&id.0[..4]);
-        spec.name = format!("{}/{grant}-{number}", parent.spec.name);
-        let held = |(name, address)| (name, Held::Actor(address));
-        spec.grants.extend(given.into_iter().map(held));
-        let mailbox = parent.mailbox.clone();
-        spec.parent = Some(Parent { id: parent.id, grant: grant.into(), mailbox, token });
-        self.spawn(id, spec);
-        lock(&parent.children).push(id);
+        let name = format!("{}/{grant}-{number}", parent.name).into();
+        let family = Parent { actor: parent.clone(), grant: grant.clone(), token, given };
+        lock(&parent.aside().children).entry(grant.clone()).or_default().insert(id);
+        self.spawn(id, name, child.spec.clone(), Some(Box::new(family)));
         Ok(())
     }
 
     /// An actor may stop its children, and itself.
     fn stop_as(&self, actor: &Arc<Actor>, address: &Address) {
         let Some(other) = self.find(address.id) else { return };
-        let own_child = other.spec.parent.as_ref().is_some_and(|parent| parent.id == actor.id);
+        let own_child = other.parent.as_ref().is_some_and(|family| family.actor.id == actor.id);
         if other.id == actor.id {
             self.command(&other, Command::End);
         } else if own_child {
             self.command(&other, Command::Stop { done: None });
         } else {
-            actor.journal.write(format!("may not stop {}: not its child", other.spec.name));
+            actor.journal().write(format!("may not stop {}: not its child", other.name));
         }
     }
 
@@ -86,10 +80,19 @@ impl Scheduler {
         if holds(&owner) { Some(owner) } else { self.children(&owner).into_iter().find(holds) }
     }
 
+    /// A child is gone for good: its parent may have another one.
+    pub(super) fn leave_family(&self, child: &Actor, reason: Reason) {
+        let Some(family) = &child.parent else { return };
+        let parent = &family.actor;
+        if let Some(siblings) = lock(&parent.aside().children).get_mut(&family.grant) {
+            siblings.remove(&child.id);
+        }
+        parent.inlet().signal(Message::Down { token: family.token, reason });
+    }
+
     fn children(&self, parent: &Actor) -> Vec<Arc<Actor>> {
-        let mut children = lock(&parent.children);
-        let living: Vec<_> = children.iter().filter_map(|id| self.find(*id)).collect();
-        *children = living.iter().map(|child| child.id).collect();
-        living
+        let Some(aside) = parent.aside.get() else { return Vec::new() };
+        let children = lock(&aside.children);
+        children.values().flatten().filter_map(|id| self.find(*id)).collect()
     }
 }

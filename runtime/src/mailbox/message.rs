@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Inlet, Question};
 use crate::address::{Address, NodeId, TopicId};
 use crate::reason::Reason;
 
@@ -13,8 +14,27 @@ pub struct Letter {
     pub body: Vec<u8>,
     /// Addresses that it carries.
     pub carried: Vec<Address>,
-    /// Where an answer goes.
-    pub reply: Option<Address>,
+    /// Where an answer goes. Not kept in a record: nobody waits that long.
+    #[serde(skip)]
+    pub reply: Option<Reply>,
+}
+
+/// Where the answer to a question goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To an actor on this node.
+    Here(Question),
+    /// To a reply id: of another node's actor, or of an administrator.
+    There(Address),
+}
+
+/// To whom a letter goes.
+#[derive(Clone, Debug)]
+pub enum To {
+    /// An actor; with the way to its mailbox, if it was once found on this node.
+    Actor(Address, Option<Inlet>),
+    /// Whoever asked.
+    Reply(Reply),
 }
 
 /// All that can reach an actor: one of these is one turn.

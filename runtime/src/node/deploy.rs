@@ -143,14 +143,14 @@ impl Node {
         }
         let (code, origin) = self.code(&config.component).await?;
         let id = self.id_of(name)?;
-        let mut spec = self.spec(name, config, code);
+        let mut spec = self.spec(config, code);
         let mut children = std::collections::BTreeMap::new();
         for (grant, child) in grants_of_children(config) {
             children.insert(grant, self.code(&child.component).await?.0);
         }
-        self.grant(id, &mut spec, config, &children)?;
-        let actor = self.scheduler.spawn(id, spec);
-        actor.journal.write(format!("{} ({origin})", actor.status().component));
+        self.grant(id, name, &mut spec, config, &children)?;
+        let actor = self.scheduler.spawn(id, name.into(), Arc::new(spec), None);
+        actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
         Ok((actor, origin))
     }
 
@@ -287,7 +287,7 @@ impl Node {
         Ok(incoming.finish()?)
     }
 
-    pub(super) fn spec(&self, name: &str, config: &ActorConfig, code: Arc<Code>) -> Spec {
+    pub(super) fn spec(&self, config: &ActorConfig, code: Arc<Code>) -> Spec {
         let limits = &self.limits;
         let memory = config.memory.and_then(|bytes| usize::try_from(bytes).ok());
         let budget = Budget {
@@ -297,7 +297,6 @@ impl Node {
             node: limits.clone(),
         };
         Spec {
-            name: name.into(),
             code,
             grants: Vec::new(),
             children: std::collections::BTreeMap::new(),
@@ -306,7 +305,6 @@ impl Node {
             mailbox: config.mailbox.unwrap_or(limits.mailbox),
             budget,
             restart: config.restart,
-            parent: None,
         }
     }
 }

@@ -85,11 +85,11 @@ impl Node {
         match event {
             device::Event::Edge { pin, level, at, sequence, dropped } => {
                 let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-                actor.mailbox.edge(Edge { pin: pin.0, level, at, sequence, dropped });
+                actor.inlet().edge(Edge { pin: pin.0, level, at, sequence, dropped });
             }
             device::Event::Expired { pin } => {
-                actor.journal.write("a pin's lease ran out: it is at its safe level");
-                actor.mailbox.signal(Message::Expired { pin: pin.0 });
+                actor.journal().write("a pin's lease ran out: it is at its safe level");
+                actor.inlet().signal(Message::Expired { pin: pin.0 });
             }
         }
     }

@@ -16,13 +16,14 @@ impl Node {
     pub(super) fn grant(
         &self,
         id: ActorId,
+        actor: &str,
         spec: &mut Spec,
         config: &ActorConfig,
         children: &BTreeMap<String, Arc<Code>>,
     ) -> Result<(), DeployError> {
         for (name, grant) in &config.grants {
-            if let Err(error) = self.give(id, spec, name, grant, children) {
-                self.scheduler.release_devices(spec);
+            if let Err(error) = self.give(id, actor, spec, name, grant, children) {
+                self.scheduler.release_devices(actor, spec);
                 return Err(error);
             }
         }
@@ -32,6 +33,7 @@ impl Node {
     fn give(
         &self,
         id: ActorId,
+        actor: &str,
         spec: &mut Spec,
         name: &str,
         grant: &Grant,
@@ -61,7 +63,7 @@ impl Node {
                 ));
             }
             Grant::Links { name: channel } => {
-                spec.links = Some(channel.clone().unwrap_or_else(|| spec.name.clone()));
+                spec.links = Some(channel.clone().unwrap_or_else(|| actor.into()));
                 return Ok(());
             }
             Grant::Child(child) => {
@@ -75,9 +77,9 @@ impl Node {
                     storage: None,
                     restart: config_restart(),
                 };
-                let mut made = self.spec(name, &config, code.clone());
-                self.grant(id, &mut made, &config, &BTreeMap::new())?;
-                let child = Child { most: child.max, spec: Box::new(made) };
+                let mut made = self.spec(&config, code.clone());
+                self.grant(id, actor, &mut made, &config, &BTreeMap::new())?;
+                let child = Child { most: child.max, spec: Arc::new(made) };
                 spec.children.insert(name.into(), child);
                 Held::Child(name.into())
             }

@@ -46,7 +46,7 @@ impl Node {
                 let (actor, origin) =
                     self.deploy(&name, &config).await.map_err(|error| text(&error))?;
                 self.keep_started(&name, Some(&config)).map_err(|error| text(&error))?;
-                let status = actor.status();
+                let status = actor.status(self.id);
                 let (address, cid) = (status.address, status.component);
                 Ok(Answer::Started { address, cid, origin: origin.to_string() })
             }
@@ -109,7 +109,7 @@ impl Node {
         Ok(match list {
             List::Actors => {
                 let actors = self.scheduler.actors();
-                Answer::Actors(actors.iter().map(|actor| actor.status()).collect())
+                Answer::Actors(actors.iter().map(|actor| actor.status(self.id)).collect())
             }
             List::Peers => Answer::Peers(self.peer_rows()),
             List::Blobs => {
@@ -124,7 +124,7 @@ impl Node {
             List::Aside => {
                 let mut rows = Vec::new();
                 for actor in self.scheduler.actors() {
-                    let name = actor.spec.name.clone();
+                    let name = actor.name.to_string();
                     for (number, aside) in self.scheduler.aside(&actor)? {
                         let message = describe(&aside.message);
                         let (why, at) = (aside.why, aside.at);
@@ -159,7 +159,7 @@ impl Node {
             PinRow {
                 pin: state.spec.to_string(),
                 actor: owner
-                    .map_or_else(|| state.owner.to_string(), |actor| actor.spec.name.clone()),
+                    .map_or_else(|| state.owner.to_string(), |actor| actor.name.to_string()),
                 level,
                 lease_ms: state
                     .lease_left
@@ -177,13 +177,13 @@ impl Node {
         reply: &mut AdminReply,
     ) -> Result<(), AdminError> {
         let actors = self.scheduler.actors();
-        let Some(actor) = actors.into_iter().find(|actor| actor.spec.name == name) else {
+        let Some(actor) = actors.into_iter().find(|actor| *actor.name == *name) else {
             let why = DeployError::NoActor(name.into()).to_string();
             return send(reply, &Answer::Failed(why)).await;
         };
         let mut next = 0;
         loop {
-            let lines = actor.journal.since(next);
+            let lines = actor.journal().since(next);
             next = lines.last().map_or(next, |line| line.number + 1);
             for some in lines.chunks(LINES_PER_FRAME) {
                 send(reply, &Answer::Lines(some.to_vec())).await?;
@@ -192,7 +192,7 @@ impl Node {
                 return Ok(());
             }
             tokio::select! {
-                () = actor.journal.grown(next) => {}
+                () = actor.journal().grown(next) => {}
                 () = reply.gone() => return Err(AdminError::Gone),
             }
         }

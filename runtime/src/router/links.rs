@@ -4,11 +4,11 @@
 //! link is lost in silence: where there is no room for it, the link goes down and says why.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Router;
 use crate::address::{ActorId, NodeId};
-use crate::mailbox::{LinkEvent, Mailbox};
+use crate::mailbox::{Inlet, LinkEvent};
 use crate::reason::Reason;
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(super) struct Links {
 
 #[derive(Default)]
 struct State {
-    protocols: BTreeMap<String, Arc<Mailbox>>,
+    protocols: BTreeMap<String, Inlet>,
     numbers: BTreeMap<(NodeId, String), u32>,
     links: BTreeMap<u32, Link>,
     next: u32,
@@ -28,7 +28,7 @@ struct State {
 struct Link {
     node: NodeId,
     name: String,
-    mailbox: Arc<Mailbox>,
+    inlet: Inlet,
 }
 
 impl Links {
@@ -43,10 +43,10 @@ impl State {
         if let Some(number) = self.numbers.get(&key) {
             return Some(*number);
         }
-        let mailbox = self.protocols.get(name)?.clone();
+        let inlet = self.protocols.get(name)?.clone();
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        self.links.insert(number, Link { node, name: name.into(), mailbox });
+        self.links.insert(number, Link { node, name: name.into(), inlet });
         self.numbers.insert(key, number);
         Some(number)
     }
@@ -57,14 +57,14 @@ impl State {
     }
 
     fn own(&self, number: u32, owner: ActorId) -> Option<&Link> {
-        self.links.get(&number).filter(|link| link.mailbox.owner() == owner)
+        self.links.get(&number).filter(|link| link.inlet.owner() == owner)
     }
 }
 
 impl Router {
     /// A protocol takes the links of this name, and carries topics; it hears of every reachable
     /// node.
-    pub fn open_links(&self, name: &str, protocol: Arc<Mailbox>) {
+    pub fn open_links(&self, name: &str, protocol: Inlet) {
         self.carry_topics(protocol.clone());
         self.links.state().protocols.insert(name.into(), protocol.clone());
         for peer in self.net.get().map(|net| net.peers()).unwrap_or_default() {
@@ -77,8 +77,8 @@ impl Router {
     /// A protocol is gone: its links are closed.
     pub(super) fn close_links(&self, protocol: ActorId) {
         let mut state = self.links.state();
-        state.protocols.retain(|_, mailbox| mailbox.owner() != protocol);
-        let own = state.links.iter().filter(|(_, link)| link.mailbox.owner() == protocol);
+        state.protocols.retain(|_, inlet| inlet.owner() != protocol);
+        let own = state.links.iter().filter(|(_, link)| link.inlet.owner() == protocol);
         let closed: Vec<u32> = own.map(|(number, _)| *number).collect();
         for number in closed {
             let Some(link) = state.links.remove(&number) else { continue };
@@ -105,25 +105,25 @@ impl Router {
             }
             return;
         };
-        let mailbox = state.links.get(&number).map(|link| link.mailbox.clone());
+        let inlet = state.links.get(&number).map(|link| link.inlet.clone());
         drop(state);
-        if let Some(mailbox) = mailbox {
-            self.must(&mailbox, LinkEvent::Up { link: number, node });
+        if let Some(inlet) = inlet {
+            self.must(&inlet, LinkEvent::Up { link: number, node });
         }
     }
 
     /// A link is closed, or was not opened at all.
     pub fn link_closed(&self, node: NodeId, name: &str, reason: Reason) {
         let removed = self.links.state().remove(node, name);
-        if let Some((link, Link { mailbox, .. })) = removed {
-            self.must(&mailbox, LinkEvent::Down { link, node, reason });
+        if let Some((link, Link { inlet, .. })) = removed {
+            self.must(&inlet, LinkEvent::Down { link, node, reason });
         }
     }
 
     /// Bytes came on a link.
     pub fn link_data(&self, node: NodeId, name: &str, body: Vec<u8>) {
-        let Some((number, mailbox)) = self.link_of(node, name) else { return };
-        if mailbox.link(LinkEvent::Data { link: number, body }) {
+        let Some((number, inlet)) = self.link_of(node, name) else { return };
+        if inlet.link(LinkEvent::Data { link: number, body }) {
             return;
         }
         tracing::warn!("link {name} with {node} is closed: its actor's mailbox is full");
@@ -135,8 +135,8 @@ impl Router {
 
     /// A link has room again.
     pub fn link_writable(&self, node: NodeId, name: &str) {
-        if let Some((number, mailbox)) = self.link_of(node, name) {
-            mailbox.link(LinkEvent::Writable(number));
+        if let Some((number, inlet)) = self.link_of(node, name) {
+            inlet.link(LinkEvent::Writable(number));
         }
     }
 
@@ -145,18 +145,18 @@ impl Router {
         let Some(net) = self.net.get() else { return };
         let links: Vec<_> =
             self.links.state().links.iter().map(|(number, link)| (*number, link.clone())).collect();
-        for (link, Link { node, mailbox, .. }) in links {
+        for (link, Link { node, inlet, .. }) in links {
             if let Some(rtt) = net.rtt(node) {
                 let rtt = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
-                mailbox.link(LinkEvent::Rtt { link, rtt });
+                inlet.link(LinkEvent::Rtt { link, rtt });
             }
         }
     }
 
     /// A protocol asks for a link.
-    pub fn link_connect(&self, protocol: &Arc<Mailbox>, node: NodeId) {
+    pub fn link_connect(&self, protocol: &Inlet, node: NodeId) {
         let mut state = self.links.state();
-        let own = state.protocols.iter().find(|(_, mailbox)| mailbox.owner() == protocol.owner());
+        let own = state.protocols.iter().find(|(_, inlet)| inlet.owner() == protocol.owner());
         let Some(name) = own.map(|(name, _)| name.clone()) else { return };
         let Some(link) = state.number(node, &name) else { return };
         drop(state);
@@ -199,10 +199,10 @@ impl Router {
         link.and_then(room).unwrap_or(0)
     }
 
-    fn link_of(&self, node: NodeId, name: &str) -> Option<(u32, Arc<Mailbox>)> {
+    fn link_of(&self, node: NodeId, name: &str) -> Option<(u32, Inlet)> {
         let state = self.links.state();
         let number = *state.numbers.get(&(node, name.to_string()))?;
-        Some((number, state.links.get(&number)?.mailbox.clone()))
+        Some((number, state.links.get(&number)?.inlet.clone()))
     }
 
     fn close_link(&self, link: &Link, reason: Reason) {
@@ -212,7 +212,7 @@ impl Router {
     }
 
     /// Ups and downs are few, and a protocol that missed one would be lost: they always go in.
-    fn must(&self, mailbox: &Mailbox, event: LinkEvent) {
-        mailbox.signal(crate::mailbox::Message::Link(event));
+    fn must(&self, protocol: &Inlet, event: LinkEvent) {
+        protocol.signal(crate::mailbox::Message::Link(event));
     }
 }

@@ -1,41 +1,58 @@
 //! Letters to and from other nodes: which node, which lane, and what became of each.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use super::Router;
 use crate::address::{ActorId, Address, NodeId};
-use crate::mailbox::{Letter, Mailbox, Message};
-use crate::net::{Outcome, Settled, Ticket, wire};
+use crate::mailbox::{Inlet, Letter, Message, Place, Question, Reply};
+use crate::net::{Net, Outcome, Settled, Unsent, wire};
 use crate::reason::Reason;
+
+/// Marks the key of a question; below it is a place, or a letter's token.
+const QUESTION: u128 = 1 << 64;
+
+/// What to do when a letter on its way to another node is settled.
+pub(super) enum Ticket {
+    Letter { sender: Inlet, token: u64 },
+    Question(Question),
+    Administrator(ActorId),
+}
+
+/// Stands for all administrators: their tickets are known by their reply id.
+#[derive(Clone, PartialEq)]
+struct Administrators;
 
 impl Router {
     /// Letters from another node; gives what became of each.
     pub fn arrive(&self, letters: Vec<wire::Letter>) -> impl Iterator<Item = Outcome> {
         letters.into_iter().map(|letter| {
             let wire::Letter { to, body, carried, reply } = letter;
-            self.post(to, Letter { body, carried, reply })
+            self.post(to, Letter { body, carried, reply: reply.map(Reply::There) })
         })
     }
 
     /// Letters to another node were taken, or not.
     pub fn settled(&self, Settled { owner, letters }: Settled) {
-        match owner.map(|owner| owner.downcast::<Mailbox>()) {
-            Some(Ok(sender)) => {
-                let taken = letters.iter().filter(|(_, outcome)| outcome.is_ok()).count();
-                sender.unreserve(taken);
-                for (token, outcome) in letters {
-                    if let Err(reason) = outcome {
-                        sender.notify(Message::Undelivered { token: token as u64, reason });
-                    }
+        let Some(sender) = owner.downcast_ref::<Inlet>() else {
+            for (id, outcome) in letters {
+                if let Err(reason) = outcome {
+                    self.answer(ActorId(id.to_be_bytes()), Err(reason));
                 }
             }
-            // Questions: the answer settles those that were taken.
-            _ => {
-                for (reply, outcome) in letters {
-                    if let Err(reason) = outcome {
-                        self.answer(ActorId(reply.to_be_bytes()), Err(reason));
-                    }
+            return;
+        };
+        for (key, outcome) in letters {
+            match (key & QUESTION != 0, outcome) {
+                (false, Ok(())) => sender.mailbox().unreserve(),
+                (false, Err(reason)) => {
+                    sender.notify(Message::Undelivered { token: key as u64, reason });
+                }
+                // The answer will settle it.
+                (true, Ok(())) => {}
+                (true, Err(reason)) => {
+                    let place = Place { at: (key >> 32) as u32, generation: key as u32 };
+                    // An asker that is gone has nobody to tell.
+                    let _ = Question { asker: sender.clone(), place }.answer(Err(reason));
                 }
             }
         }
@@ -52,24 +69,48 @@ impl Router {
     ) -> Result<(), Reason> {
         let net = self.net.get().ok_or(Reason::Unreachable)?;
         let Letter { body, carried, reply } = letter;
+        let reply = reply.map(|reply| match reply {
+            Reply::Here(question) => self.make_known(&question),
+            Reply::There(address) => address,
+        });
         let letter = wire::Letter { to, body, carried, reply };
-        Ok(net.send(node, lane_of(from), &letter, ticket)?)
+        let lane = lane_of(from);
+        let sent: Result<(), Unsent> = match ticket {
+            Ticket::Letter { sender, token } => {
+                // Its notice holds a place until the other node has settled it.
+                sender.mailbox().reserve();
+                net.queue(node, lane, &letter, &sender, u128::from(token)).inspect_err(|_| {
+                    sender.mailbox().unreserve();
+                })
+            }
+            Ticket::Question(Question { asker, place }) => {
+                let place = u128::from(place.at) << 32 | u128::from(place.generation);
+                net.queue(node, lane, &letter, &asker, QUESTION | place)
+            }
+            Ticket::Administrator(id) => {
+                let key = u128::from_be_bytes(id.0);
+                net.queue(node, lane, &letter, &Administrators, key).inspect(|()| net.flush())
+            }
+        };
+        Ok(sent?)
+    }
+
+    /// Has the letters sent so far leave for other nodes.
+    pub fn flush(&self) {
+        if let Some(net) = self.net.get() {
+            net.flush();
+        }
+    }
+
+    /// The way to other nodes, if there is one.
+    pub fn net(&self) -> Option<&Net> {
+        self.net.get()
     }
 
     /// The other node where an address was last seen.
     pub(super) fn elsewhere(&self, address: &Address) -> Option<NodeId> {
-        address.hints.first().copied().filter(|node| *node != self.me)
+        address.hints.first().filter(|node| *node != self.me)
     }
-}
-
-/// The ticket of a letter: its sender has a place for the notice.
-pub(super) fn letter(sender: &Arc<Mailbox>, token: u64) -> Ticket {
-    Ticket { owner: Some(sender.clone()), key: u128::from(token) }
-}
-
-/// The ticket of a question.
-pub(super) fn question(reply: ActorId) -> Ticket {
-    Ticket { owner: None, key: u128::from_be_bytes(reply.0) }
 }
 
 /// All letters of one sender keep to one lane, so that each of its pairs is ordered, answers to

@@ -1,11 +1,11 @@
 //! Who on this node gets what is published on a topic.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use super::Router;
 use crate::address::{ActorId, TopicId};
-use crate::mailbox::{Letter, LinkEvent, Mailbox};
+use crate::mailbox::{Inlet, Letter, LinkEvent};
 
 /// Subscribers of topics, and the protocols that carry publications to other nodes.
 #[derive(Default)]
@@ -15,42 +15,42 @@ pub(super) struct Topics {
 
 #[derive(Default)]
 struct State {
-    subscribers: BTreeMap<TopicId, Vec<Arc<Mailbox>>>,
-    protocols: Vec<Arc<Mailbox>>,
+    subscribers: BTreeMap<TopicId, Vec<Inlet>>,
+    protocols: Vec<Inlet>,
 }
 
 impl Topics {
     pub(super) fn forget(&self, actor: ActorId) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.protocols.retain(|mailbox| mailbox.owner() != actor);
-        state.subscribers.retain(|_, mailboxes| {
-            mailboxes.retain(|mailbox| mailbox.owner() != actor);
-            !mailboxes.is_empty()
+        state.protocols.retain(|inlet| inlet.owner() != actor);
+        state.subscribers.retain(|_, inlets| {
+            inlets.retain(|inlet| inlet.owner() != actor);
+            !inlets.is_empty()
         });
     }
 
-    fn subscribers(&self, topic: TopicId) -> Vec<Arc<Mailbox>> {
+    fn subscribers(&self, topic: TopicId) -> Vec<Inlet> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.subscribers.get(&topic).cloned().unwrap_or_default()
     }
 
-    fn protocols(&self) -> Vec<Arc<Mailbox>> {
+    fn protocols(&self) -> Vec<Inlet> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).protocols.clone()
     }
 }
 
 impl Router {
     /// An actor wants what is published on a topic.
-    pub fn subscribe(&self, topic: TopicId, mailbox: Arc<Mailbox>) {
+    pub fn subscribe(&self, topic: TopicId, inlet: Inlet) {
         let mut state = self.topics.state.write().unwrap_or_else(PoisonError::into_inner);
-        let mailboxes = state.subscribers.entry(topic).or_default();
-        if mailboxes.iter().all(|known| known.owner() != mailbox.owner()) {
-            mailboxes.push(mailbox);
+        let inlets = state.subscribers.entry(topic).or_default();
+        if inlets.iter().all(|known| known.owner() != inlet.owner()) {
+            inlets.push(inlet);
         }
     }
 
     /// A protocol carries publications to other nodes.
-    pub fn carry_topics(&self, protocol: Arc<Mailbox>) {
+    pub fn carry_topics(&self, protocol: Inlet) {
         let mut state = self.topics.state.write().unwrap_or_else(PoisonError::into_inner);
         state.protocols.push(protocol);
     }
@@ -75,14 +75,14 @@ impl Router {
     }
 
     fn deliver_but(&self, from: Option<ActorId>, topic: TopicId, body: &[u8]) {
-        for mailbox in self.topics.subscribers(topic) {
-            if Some(mailbox.owner()) == from {
+        for inlet in self.topics.subscribers(topic) {
+            if Some(inlet.owner()) == from {
                 continue;
             }
             let letter = Letter { body: body.to_vec(), carried: Vec::new(), reply: None };
-            if let Err(reason) = mailbox.post(letter) {
-                mailbox.count_missed();
-                tracing::warn!("a publication on {topic} missed {}: {reason}", mailbox.owner());
+            if let Err(reason) = inlet.post(letter) {
+                inlet.count_missed();
+                tracing::warn!("a publication on {topic} missed {}: {reason}", inlet.owner());
             }
         }
     }

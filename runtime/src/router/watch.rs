@@ -1,13 +1,12 @@
 //! Who is told when an actor is gone for good, on this node and on others.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
 use super::Router;
 use crate::address::{ActorId, Address, NodeId};
-use crate::mailbox::{Mailbox, Message};
+use crate::mailbox::{Inlet, Message};
 use crate::reason::Reason;
 
 #[derive(Default)]
@@ -20,30 +19,30 @@ pub(super) struct Watches {
 }
 
 enum Watcher {
-    Actor { mailbox: Arc<Mailbox>, token: u64 },
+    Actor { inlet: Inlet, token: u64 },
     Node { node: NodeId, number: u64 },
 }
 
 struct Remote {
     node: NodeId,
-    mailbox: Arc<Mailbox>,
+    inlet: Inlet,
     token: u64,
 }
 
 impl Router {
     /// Tells a watcher with a `down` when the actor is gone; at once if it is.
-    pub fn monitor(&self, watcher: &Arc<Mailbox>, whom: &Address, token: u64) {
-        let (mailbox, id) = (watcher.clone(), whom.id);
+    pub fn monitor(&self, watcher: &Inlet, whom: &Address, token: u64) {
+        let (inlet, id) = (watcher.clone(), whom.id);
         match self.elsewhere(whom) {
-            Some(node) if !self.mailboxes.contains_key(&id) => {
+            Some(node) if !self.inlets.contains_key(&id) => {
                 let number = self.watches.next.fetch_add(1, Ordering::Relaxed);
-                self.watches.elsewhere.insert(number, Remote { node, mailbox, token });
+                self.watches.elsewhere.insert(number, Remote { node, inlet, token });
                 let sent = self.net.get().is_some_and(|net| net.monitor(node, id, number).is_ok());
                 if !sent {
                     self.down(number, Reason::Unreachable);
                 }
             }
-            _ => self.watch(id, Watcher::Actor { mailbox, token }),
+            _ => self.watch(id, Watcher::Actor { inlet, token }),
         }
     }
 
@@ -54,9 +53,9 @@ impl Router {
 
     /// Another node says that an actor watched from here is gone.
     pub fn down(&self, number: u64, reason: Reason) {
-        if let Some((_, Remote { mailbox, token, .. })) = self.watches.elsewhere.remove(&number) {
-            mailbox.unwatch(1);
-            mailbox.signal(Message::Down { token, reason });
+        if let Some((_, Remote { inlet, token, .. })) = self.watches.elsewhere.remove(&number) {
+            inlet.mailbox().unwatch(1);
+            inlet.signal(Message::Down { token, reason });
         }
     }
 
@@ -82,7 +81,7 @@ impl Router {
     fn watch(&self, whom: ActorId, watcher: Watcher) {
         self.watches.here.entry(whom).or_default().push(watcher);
         // Looked at after the watcher is in place: an actor that goes meanwhile is seen once.
-        if !self.mailboxes.contains_key(&whom) {
+        if !self.inlets.contains_key(&whom) {
             let reason = self.gone.get(&whom).map_or(Reason::NoActor, |reason| *reason);
             self.tell_watchers(whom, reason);
         }
@@ -92,9 +91,9 @@ impl Router {
         let Some((_, watchers)) = self.watches.here.remove(&whom) else { return };
         for watcher in watchers {
             match watcher {
-                Watcher::Actor { mailbox, token } => {
-                    mailbox.unwatch(1);
-                    mailbox.signal(Message::Down { token, reason });
+                Watcher::Actor { inlet, token } => {
+                    inlet.mailbox().unwatch(1);
+                    inlet.signal(Message::Down { token, reason });
                 }
                 Watcher::Node { node, number } => {
                     if let Some(net) = self.net.get() {

@@ -4,16 +4,19 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "edge:actor/protocol",
+    // Bodies are copied once, into the guest.
+    ownership: Borrowing { duplicate_if_necessary: false },
 });
 
 pub mod driver {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "edge:actor/driver",
-        with: {
-            "edge:actor/types": super::edge::actor::types,
-            "edge:actor/reads": super::edge::actor::reads,
-            "edge:actor/effects": super::edge::actor::effects,
-        },
+        inline: "
+            package edge:host;
+            world bus {
+                import edge:actor/i2c@0.1.0;
+            }
+        ",
+        with: { "edge:actor/types@0.1.0": super::edge::actor::types },
     });
 }

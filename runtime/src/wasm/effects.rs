@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::address::{ActorId, Address, NodeId, TopicId};
-use crate::mailbox::Timer;
+use crate::mailbox::{Reply, Timer, To};
 
 /// The effects of one activation, in the order asked for where order matters.
 #[derive(Debug, Default)]
@@ -25,16 +25,16 @@ pub struct Effects {
     /// What a protocol does with its links.
     pub links: Vec<LinkEffect>,
     /// Reply addresses that died unused with the turn.
-    pub dead: Vec<Address>,
+    pub dead: Vec<Reply>,
 }
 
 /// A letter that leaves.
 #[derive(Debug)]
 pub enum Outgoing {
-    /// To one actor; the sender's notice has its place reserved.
+    /// To one actor.
     Send {
         /// To whom.
-        to: Address,
+        to: To,
         /// The body.
         body: Vec<u8>,
         /// Addresses that go along.
@@ -42,10 +42,10 @@ pub enum Outgoing {
         /// For the notice.
         token: u64,
     },
-    /// A question; its answer has its place reserved.
+    /// A question.
     Ask {
         /// To whom.
-        to: Address,
+        to: To,
         /// The body.
         body: Vec<u8>,
         /// Addresses that go along.
@@ -62,13 +62,6 @@ pub enum Outgoing {
         /// The body.
         body: Vec<u8>,
     },
-}
-
-impl Outgoing {
-    /// The sender's mailbox holds a place for what becomes of this.
-    pub fn reserved(&self) -> bool {
-        !matches!(self, Self::Publish { .. })
-    }
 }
 
 /// What concerns other actors' lives.

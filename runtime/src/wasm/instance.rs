@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::bindings::Protocol;
 use super::bindings::edge::actor::types as wit;
 use super::check::one_line;
 use super::effects::Effects;
 use super::turn::{Turn, nanoseconds};
-use super::{COPY_BYTES, Code, TICK, convert};
+use super::{COPY_BYTES, Code, convert};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 
@@ -50,9 +50,12 @@ impl Instance {
         let mut store = Store::new(&code.engine, turn);
         store.limiter(|turn| turn);
         store.set_hostcall_fuel(COPY_BYTES);
-        store.epoch_deadline_trap();
-        let deadline = ticks(store.data().budget.turn);
-        store.set_epoch_deadline(deadline);
+        // Only the host's own data is touched here: changing the store was CVE-2026-104855.
+        store.epoch_deadline_callback(|mut context| {
+            let goes_on = context.data_mut().ticked();
+            Ok(if goes_on { UpdateDeadline::Continue(1) } else { UpdateDeadline::Interrupt })
+        });
+        store.set_epoch_deadline(1);
         let guest = match code.pre.instantiate(&mut store) {
             Ok(guest) => guest,
             Err(error) => return Err(failure(store.data(), &error)),
@@ -61,23 +64,23 @@ impl Instance {
     }
 
     /// The first turn of a fresh incarnation.
-    pub fn start(&mut self, now: Now) -> Result<Effects, Failure> {
+    pub fn start(&mut self, now: Now) -> Result<(), Failure> {
         self.begin();
         let behaviour = self.guest.edge_actor_behaviour();
         let called = behaviour.call_start(&mut self.store, time(now));
         self.end(called)
     }
 
-    /// One turn for each message; on a failure none of them took place.
-    pub fn handle(&mut self, now: Now, messages: &[Message]) -> Result<Effects, Failure> {
+    /// One turn for each message; on a failure none of them took place. `open` is the number of
+    /// questions that still wait for their answer.
+    pub fn handle(&mut self, now: Now, open: usize, messages: &[Message]) -> Result<(), Failure> {
         self.begin();
-        let table = &mut self.store.data_mut().table;
-        let lent: Result<Vec<_>, _> =
-            messages.iter().map(|message| convert::message(message, table)).collect();
-        let Ok(messages) = lent else {
+        self.store.data_mut().waits = open;
+        let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().table) else {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
+        let messages = convert::messages(messages, &handles);
         let behaviour = self.guest.edge_actor_behaviour();
         let called = behaviour.call_handle(&mut self.store, time(now), &messages);
         let called = called.map(|outcome| outcome.map_err(|failure| failure.why));
@@ -121,6 +124,11 @@ impl Instance {
         self.broken
     }
 
+    /// What the last activation asks of the world, until it is taken or drained.
+    pub fn effects(&mut self) -> &mut Effects {
+        &mut self.store.data_mut().effects
+    }
+
     /// The actor's side of the contract.
     pub fn turn(&self) -> &Turn {
         self.store.data()
@@ -131,13 +139,17 @@ impl Instance {
         turn.open = true;
         turn.fault = None;
         turn.memory_refused = None;
-        let deadline = ticks(turn.budget.turn);
-        self.store.set_epoch_deadline(deadline);
+        turn.ticks = 0;
+        turn.waits = 0;
+        self.store.set_epoch_deadline(1);
     }
 
-    fn end(&mut self, called: wasmtime::Result<Result<(), String>>) -> Result<Effects, Failure> {
+    fn end(&mut self, called: wasmtime::Result<Result<(), String>>) -> Result<(), Failure> {
         match self.answer(called) {
-            Ok(()) => Ok(self.store.data_mut().finish()),
+            Ok(()) => {
+                self.store.data_mut().finish();
+                Ok(())
+            }
             Err(failure) => self.fail(failure),
         }
     }
@@ -203,12 +215,6 @@ impl ResourceLimiter for Turn {
 /// Functions that a guest may call indirectly.
 const TABLE_ELEMENTS: usize = 65_536;
 
-fn ticks(time: Duration) -> u64 {
-    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
-    // The first tick may come at once.
-    u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
-}
-
 fn time(now: Now) -> wit::Now {
     wit::Now {
         monotonic: nanoseconds(now.monotonic),
@@ -227,6 +233,11 @@ fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
         return Failure { reason: Reason::OverBudget, why };
     }
     match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) if !turn.is_over() => {
+            let why = "cut off to let others run: as many turns as may had gone past their slice, \
+                and this for the longest; do less per message";
+            Failure { reason: Reason::OverBudget, why: why.into() }
+        }
         Some(Trap::Interrupt) => {
             let why = format!(
                 "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, \

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 
-use crate::address::{Address, TopicId};
+use crate::address::{ActorId, Address, TopicId};
 use crate::limits::Limits;
+use crate::mailbox::{Inlet, Reply, To};
 
 const GENERATION_SHIFT: u32 = 24;
 const PLACE_MASK: u32 = (1 << GENERATION_SHIFT) - 1;
@@ -15,7 +16,7 @@ pub enum Held {
     /// An actor's address.
     Actor(Address),
     /// Where an answer goes; used up by its use.
-    Reply(Address),
+    Reply(Reply),
     /// A topic.
     Topic(TopicId),
     /// A pin, by the device's number.
@@ -42,6 +43,8 @@ struct Place {
     generation: u8,
     held: Option<Held>,
     lent: bool,
+    /// The way to an actor that was found on this node.
+    inlet: Option<Inlet>,
 }
 
 impl Table {
@@ -68,6 +71,22 @@ impl Table {
         self.place(handle)?.held.as_ref()
     }
 
+    /// To whom a letter under a handle goes. `find` is asked once for each actor of this node.
+    pub fn to(&mut self, handle: u32, find: impl FnOnce(ActorId) -> Option<Inlet>) -> Option<To> {
+        self.place(handle)?;
+        let place = &mut self.places[(handle & PLACE_MASK) as usize];
+        match place.held.as_ref()? {
+            Held::Actor(address) => {
+                if place.inlet.as_ref().is_none_or(|inlet| inlet.mailbox().closed().is_some()) {
+                    place.inlet = find(address.id);
+                }
+                Some(To::Actor(address.clone(), place.inlet.clone()))
+            }
+            Held::Reply(reply) => Some(To::Reply(reply.clone())),
+            _ => None,
+        }
+    }
+
     /// The handle under which something is held for good.
     pub fn handle_of(&self, wanted: &Held) -> Option<u32> {
         let at = self.places.iter().position(|place| place.held.as_ref() == Some(wanted))?;
@@ -89,6 +108,7 @@ impl Table {
         let place = &mut self.places[at as usize];
         let held = place.held.take()?;
         place.lent = false;
+        place.inlet = None;
         // Generations wrap: a stale handle may after 256 uses of its place name something again,
         // but only what this actor holds. The place used longest ago goes next, to keep
         // that far off.
@@ -99,15 +119,13 @@ impl Table {
 
     /// Ends a turn: what was lent and not kept is let go. Gives the reply addresses that die with
     /// it.
-    pub fn end_turn(&mut self) -> Vec<Address> {
-        let mut dead = Vec::new();
-        for handle in std::mem::take(&mut self.lent) {
+    pub fn end_turn(&mut self, dead: &mut Vec<Reply>) {
+        while let Some(handle) = self.lent.pop() {
             let still_lent = self.place(handle).is_some_and(|place| place.lent);
-            if still_lent && let Some(Held::Reply(address)) = self.release(handle) {
-                dead.push(address);
+            if still_lent && let Some(Held::Reply(reply)) = self.release(handle) {
+                dead.push(reply);
             }
         }
-        dead
     }
 
     /// All that is held.
@@ -145,13 +163,17 @@ mod tests {
         Address::new(ActorId([byte; 16]), NodeId([0; 32]))
     }
 
+    fn reply(byte: u8) -> Reply {
+        Reply::There(address(byte))
+    }
+
     #[test]
     fn a_lent_address_dies_with_the_turn_unless_kept() {
         let mut table = Table::new(&Limits::default());
         let lent = table.lend(Held::Actor(address(1))).unwrap();
         let kept = table.lend(Held::Actor(address(2))).unwrap();
         table.keep(kept).unwrap();
-        assert!(table.end_turn().is_empty());
+        table.end_turn(&mut Vec::new());
         assert_eq!(table.find(lent), None);
         assert_eq!(table.find(kept), Some(&Held::Actor(address(2))));
     }
@@ -172,10 +194,12 @@ mod tests {
     #[test]
     fn unused_reply_addresses_are_named_when_they_die() {
         let mut table = Table::new(&Limits::default());
-        table.lend(Held::Reply(address(1))).unwrap();
-        let used = table.lend(Held::Reply(address(2))).unwrap();
+        table.lend(Held::Reply(reply(1))).unwrap();
+        let used = table.lend(Held::Reply(reply(2))).unwrap();
         table.release(used).unwrap();
-        assert_eq!(table.end_turn(), [address(1)]);
+        let mut dead = Vec::new();
+        table.end_turn(&mut dead);
+        assert_eq!(dead, [reply(1)]);
     }
 
     #[test]

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
 use super::effects::Effects;
 use super::table::{Held, Table};
 use crate::address::{ActorId, Address};
 use crate::device::BusError;
 use crate::limits::Limits;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Inlet, Question, Reply, To};
 
 /// What a frame adds to a link's body, at most.
 const LINK_FRAME_BYTES: usize = 16;
@@ -48,6 +49,15 @@ pub trait Reads: Send + Sync {
 
     /// Bytes that a link of an actor takes now in one class.
     fn room(&self, actor: ActorId, link: u32, class: u8) -> usize;
+
+    /// The way to an actor of this node.
+    fn find(&self, actor: ActorId) -> Option<Inlet>;
+
+    /// An address under which a question can be answered from anywhere.
+    fn make_known(&self, question: &Question) -> Address;
+
+    /// A turn has gone on for so many ticks, and holds up other actors: true to let it go on.
+    fn overran(&self, ticks: u64) -> bool;
 }
 
 /// The sizes that hold for one actor.
@@ -67,19 +77,22 @@ pub struct Budget {
 pub struct Turn {
     pub(super) me: Address,
     pub(super) table: Table,
-    pub(super) grants: BTreeMap<String, Handle>,
+    pub(super) grants: Vec<(Arc<str>, Handle)>,
     pub(super) own: Option<Handle>,
     pub(super) effects: Effects,
     pub(super) stored: u64,
-    pub(super) reserved: usize,
+    /// Letters and questions of this activation, and questions still open from earlier ones.
+    pub(super) waits: usize,
     /// Reply addresses that this activation has used up or let go.
-    used: Vec<Address>,
+    used: Vec<Reply>,
     /// Bytes transmitted in this activation, by link and class.
     queued: BTreeMap<(u32, u8), usize>,
     pub(super) budget: Budget,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) inlet: Inlet,
     pub(super) reads: Arc<dyn Reads>,
     pub(super) memory_refused: Option<usize>,
+    /// Ticks since this activation began.
+    pub(super) ticks: u64,
     /// Effects are refused outside `start` and `handle`.
     pub(super) open: bool,
     /// A read that failed is the turn's failure, not an empty answer.
@@ -90,10 +103,10 @@ impl Turn {
     /// Begins with nothing held but the grants.
     pub fn new(
         me: Address,
-        grants: Vec<(String, Held)>,
+        grants: Vec<(Arc<str>, Held)>,
         stored: u64,
         budget: Budget,
-        mailbox: Arc<Mailbox>,
+        inlet: Inlet,
         reads: Arc<dyn Reads>,
     ) -> Self {
         let mut table = Table::new(&budget.node);
@@ -108,13 +121,14 @@ impl Turn {
             own: None,
             effects: Effects::default(),
             stored,
-            reserved: 0,
+            waits: 0,
             used: Vec::new(),
             queued: BTreeMap::new(),
             budget,
-            mailbox,
+            inlet,
             reads,
             memory_refused: None,
+            ticks: 0,
             open: false,
             fault: None,
         }
@@ -128,30 +142,39 @@ impl Turn {
         self.stored = old.stored;
     }
 
-    /// The effects so far, to be committed; the turn's lent addresses end with it.
-    pub(super) fn finish(&mut self) -> Effects {
-        let mut effects = std::mem::take(&mut self.effects);
-        effects.dead.extend(self.table.end_turn());
-        effects.stored = self.stored;
+    /// The activation ended well: its lent addresses end with it, and its effects may leave.
+    pub(super) fn finish(&mut self) {
+        self.table.end_turn(&mut self.effects.dead);
+        self.effects.stored = self.stored;
         self.used.clear();
-        self.reserved = 0;
         self.queued.clear();
-        effects
+    }
+
+    /// A tick has passed; false if the activation must end.
+    pub(super) fn ticked(&mut self) -> bool {
+        self.ticks += 1;
+        !self.is_over() && self.reads.overran(self.ticks)
+    }
+
+    /// Its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        // The first tick may have come at once.
+        let budget = self.budget.turn.as_nanos().div_ceil(TICK.as_nanos());
+        u128::from(self.ticks) > budget
     }
 
     /// Undoes what left traces outside the instance.
     pub(super) fn undo(&mut self) {
-        self.mailbox.unreserve(std::mem::take(&mut self.reserved));
         let watched = self.effects.family.iter().filter(|change| change.watches()).count();
-        self.mailbox.unwatch(watched);
+        self.inlet.mailbox().unwatch(watched);
         self.queued.clear();
         self.effects = Effects::default();
     }
 
     /// Where answers were to go, as of before this activation: nobody else can give them.
-    pub fn questions(&self) -> impl Iterator<Item = &Address> {
+    pub fn questions(&self) -> impl Iterator<Item = &Reply> {
         let held = self.table.held().filter_map(|held| match held {
-            Held::Reply(address) => Some(address),
+            Held::Reply(reply) => Some(reply),
             _ => None,
         });
         held.chain(&self.used)
@@ -185,8 +208,8 @@ impl Turn {
     /// A reply address that went along in a letter has moved on: whoever gets it answers.
     fn hand_over(&mut self, carried: &[Handle]) {
         for handle in carried {
-            if let Some(Held::Reply(address)) = self.table.find(*handle) {
-                self.used.push(address.clone());
+            if let Some(Held::Reply(reply)) = self.table.find(*handle) {
+                self.used.push(reply.clone());
                 self.table.release(*handle);
             }
         }
@@ -194,23 +217,25 @@ impl Turn {
 
     fn address(&self, handle: Handle) -> Result<Address, Refusal> {
         match self.table.find(handle) {
-            Some(Held::Actor(address) | Held::Reply(address)) => Ok(address.clone()),
+            Some(Held::Actor(address) | Held::Reply(Reply::There(address))) => Ok(address.clone()),
+            Some(Held::Reply(Reply::Here(question))) => Ok(self.reads.make_known(question)),
             _ => Err(Refusal::BadHandle),
         }
     }
 
     /// Whom a letter goes to; a reply address is used up.
-    fn receiver(&mut self, handle: Handle) -> Result<Address, Refusal> {
-        let address = self.address(handle)?;
-        if !self.mailbox.reserve() {
+    fn receiver(&mut self, handle: Handle) -> Result<To, Refusal> {
+        let reads = &self.reads;
+        let to = self.table.to(handle, |id| reads.find(id)).ok_or(Refusal::BadHandle)?;
+        if !self.inlet.mailbox().may_send(self.waits) {
             return Err(Refusal::MailboxFull);
         }
-        self.reserved += 1;
-        if let Some(Held::Reply(_)) = self.table.find(handle) {
+        self.waits += 1;
+        if let To::Reply(reply) = &to {
             self.table.release(handle);
-            self.used.push(address.clone());
+            self.used.push(reply.clone());
         }
-        Ok(address)
+        Ok(to)
     }
 
     fn stored_size(&mut self, key: &[u8]) -> u64 {

@@ -59,8 +59,8 @@ impl effects::Host for Turn {
                 self.table.release(address);
                 Ok(())
             }
-            Some(Held::Reply(address_of)) => {
-                let dead = address_of.clone();
+            Some(Held::Reply(reply)) => {
+                let dead = reply.clone();
                 self.used.push(dead.clone());
                 self.effects.dead.push(dead);
                 self.table.release(address);
@@ -78,7 +78,7 @@ impl effects::Host for Turn {
         }
         let armed = self.effects.timers.iter().filter(|(_, timer)| timer.is_some());
         let more = armed.map(|(key, _)| *key).chain([key]);
-        if !self.mailbox.may_arm(more, self.budget.node.timers) {
+        if !self.inlet.mailbox().may_arm(more, self.budget.node.timers) {
             return Err(Refusal::OverLimit);
         }
         let (after, every) = (Duration::from_nanos(after), Duration::from_nanos(every));
@@ -140,7 +140,7 @@ impl effects::Host for Turn {
     fn monitor(&mut self, actor: Handle, token: u64) -> Result<(), Refusal> {
         self.count()?;
         let whom = self.address(actor)?;
-        if !self.mailbox.watch(self.budget.node.monitors) {
+        if !self.inlet.mailbox().watch(self.budget.node.monitors) {
             return Err(Refusal::OverLimit);
         }
         self.effects.family.push(Family::Monitor { whom, token });
@@ -163,6 +163,6 @@ impl effects::Host for Turn {
 
 impl Turn {
     fn granted(&self, handle: Handle) -> bool {
-        self.own == Some(handle) || self.grants.values().any(|granted| *granted == handle)
+        self.own == Some(handle) || self.grants.iter().any(|(_, granted)| *granted == handle)
     }
 }

@@ -11,7 +11,7 @@ impl types::Host for Turn {}
 
 impl reads::Host for Turn {
     fn grant(&mut self, name: String) -> Option<Granted> {
-        let handle = *self.grants.get(&name)?;
+        let (_, handle) = *self.grants.iter().find(|(granted, _)| **granted == *name)?;
         Some(match self.table.find(handle)? {
             Held::Actor(_) | Held::Reply(_) => Granted::Address(handle),
             Held::Topic(_) => Granted::Topic(handle),

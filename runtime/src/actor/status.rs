@@ -1,0 +1,153 @@
+//! What is known of an actor from outside.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Actor, lock};
+use crate::address::{Address, NodeId};
+use crate::reason::Reason;
+use crate::store::Cid;
+
+/// What is known of an actor from outside: a row of `ls actors`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// Its address, as a grant on another node takes it.
+    pub address: String,
+    /// Its code's CID.
+    pub component: String,
+    /// Its world.
+    pub world: String,
+    /// `starting`, `ready`, `backing-off` or `stopped`.
+    pub state: String,
+    /// Incarnations so far.
+    pub incarnations: u64,
+    /// Messages handled in turns that ended well.
+    pub handled: u64,
+    /// Letters waiting.
+    pub waiting: usize,
+    /// Publications that found its mailbox full.
+    pub missed: u64,
+    /// Milliseconds spent in its turns.
+    pub busy_ms: u64,
+    /// Letters set aside.
+    pub set_aside: usize,
+    /// Durable bytes.
+    pub stored: u64,
+    /// Why its last incarnation ended, if one did.
+    pub last_failure: Option<String>,
+    /// Why it is gone for good, if it is.
+    pub reason: Option<Reason>,
+}
+
+/// How an actor does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Doing {
+    Starting,
+    Ready,
+    BackingOff,
+    Stopped,
+}
+
+/// What an actor's runner counts for those who look.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    doing: AtomicU8,
+    reason: AtomicU8,
+    incarnations: AtomicU32,
+    set_aside: AtomicU32,
+    handled: AtomicU64,
+    busy_ns: AtomicU64,
+    stored: AtomicU64,
+    rare: Mutex<Option<Box<Rare>>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// Its code since a swap.
+    component: Option<Cid>,
+    last_failure: Option<String>,
+}
+
+impl Doing {
+    fn name(code: u8) -> &'static str {
+        ["starting", "ready", "backing-off", "stopped"].get(usize::from(code)).unwrap_or(&"unknown")
+    }
+}
+
+impl Actor {
+    /// What is known of it from outside; `node` is where it lives.
+    pub fn status(&self, node: NodeId) -> Status {
+        let counts = &self.counts;
+        let (component, last_failure) = match lock(&counts.rare).as_deref() {
+            Some(rare) => (rare.component, rare.last_failure.clone()),
+            None => (None, None),
+        };
+        Status {
+            name: self.name.to_string(),
+            address: Address::new(self.id, node).to_string(),
+            component: component.unwrap_or(self.spec.code.cid).to_string(),
+            world: self.spec.code.world.name().into(),
+            state: Doing::name(counts.doing.load(Ordering::Relaxed)).into(),
+            incarnations: u64::from(counts.incarnations.load(Ordering::Relaxed)),
+            handled: counts.handled.load(Ordering::Relaxed),
+            waiting: self.mailbox.letters(),
+            missed: self.mailbox.missed(),
+            busy_ms: counts.busy_ns.load(Ordering::Relaxed) / 1_000_000,
+            set_aside: counts.set_aside.load(Ordering::Relaxed) as usize,
+            stored: counts.stored.load(Ordering::Relaxed),
+            last_failure,
+            reason: self.reason(),
+        }
+    }
+
+    /// Why it is gone for good, if it is.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::from_code(self.counts.reason.load(Ordering::Acquire).checked_sub(1)?)
+    }
+
+    pub(super) fn does(&self, doing: Doing) {
+        self.counts.doing.store(doing as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn stopped(&self, reason: Reason) {
+        self.does(Doing::Stopped);
+        self.counts.reason.store(reason.code() + 1, Ordering::Release);
+    }
+
+    pub(super) fn count_incarnation(&self) {
+        self.counts.incarnations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_handled(&self, messages: usize, stored: u64) {
+        // Only its runner counts: no other thread's count can be lost.
+        add(&self.counts.handled, messages as u64);
+        self.counts.stored.store(stored, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_busy(&self, nanoseconds: u64) {
+        add(&self.counts.busy_ns, nanoseconds);
+    }
+
+    pub(super) fn set_aside(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.counts.set_aside.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_failure(&self, why: &str) {
+        lock(&self.counts.rare).get_or_insert_default().last_failure = Some(why.into());
+    }
+
+    pub(super) fn note_component(&self, cid: Cid) {
+        lock(&self.counts.rare).get_or_insert_default().component = Some(cid);
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}

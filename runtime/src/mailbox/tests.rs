@@ -1,0 +1,141 @@
+//! What a mailbox takes, refuses and gives.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+/// An owner that counts how often it was scheduled.
+struct Lone {
+    mailbox: Mailbox,
+    scheduled: AtomicUsize,
+}
+
+impl Owner for Lone {
+    fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    fn schedule(self: Arc<Self>) {
+        self.scheduled.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn lone(capacity: usize) -> (Arc<Lone>, Inlet) {
+    let mailbox = Mailbox::new(ActorId([1; 16]), capacity);
+    assert!(mailbox.rest(), "it begins scheduled, and nothing came");
+    let lone = Arc::new(Lone { mailbox, scheduled: AtomicUsize::new(0) });
+    (lone.clone(), Inlet::of(lone))
+}
+
+fn letter(body: &[u8]) -> Letter {
+    Letter { body: body.to_vec(), carried: Vec::new(), reply: None }
+}
+
+fn messages(mailbox: &Mailbox) -> Vec<Message> {
+    let message = |mail| match mail {
+        Mail::Message(message) => message,
+        answer => panic!("not a message: {answer:?}"),
+    };
+    mailbox.take().map(message).collect()
+}
+
+#[test]
+fn a_full_mailbox_refuses_letters_but_takes_notices() {
+    let (lone, inlet) = lone(2);
+    assert_eq!(inlet.post(letter(b"1")), Ok(()));
+    assert_eq!(inlet.post(letter(b"2")), Ok(()));
+    assert_eq!(inlet.post(letter(b"3")), Err(Reason::MailboxFull));
+    lone.mailbox.reserve();
+    inlet.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
+    let taken = messages(&lone.mailbox);
+    assert_eq!(taken.len(), 3);
+    assert_eq!(inlet.post(letter(b"4")), Err(Reason::MailboxFull), "taken is not yet handed");
+    lone.mailbox.handed(&taken);
+    assert!(inlet.post(letter(b"4")).is_ok());
+}
+
+#[test]
+fn a_notice_holds_its_place_until_the_actor_has_it() {
+    let (lone, inlet) = lone(1);
+    assert!(lone.mailbox.may_send(0));
+    assert!(!lone.mailbox.may_send(1));
+    lone.mailbox.reserve();
+    assert!(!lone.mailbox.may_send(0));
+    inlet.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
+    let taken = messages(&lone.mailbox);
+    assert!(!lone.mailbox.may_send(0));
+    lone.mailbox.handed(&taken);
+    assert!(lone.mailbox.may_send(0));
+}
+
+#[test]
+fn letters_put_back_take_their_places_again() {
+    let (lone, inlet) = lone(1);
+    inlet.post(letter(b"1")).unwrap();
+    let taken = messages(&lone.mailbox);
+    lone.mailbox.handed(&taken);
+    lone.mailbox.put_back(&taken);
+    assert_eq!(inlet.post(letter(b"2")), Err(Reason::MailboxFull));
+}
+
+#[test]
+fn edges_without_room_are_told_of_with_the_next() {
+    let (lone, inlet) = lone(1);
+    let edge = |sequence| Edge { pin: 7, level: true, at: 0, sequence, dropped: 0 };
+    for sequence in 0..3 {
+        inlet.edge(edge(sequence));
+    }
+    let taken = messages(&lone.mailbox);
+    lone.mailbox.handed(&taken);
+    inlet.edge(edge(3));
+    assert_eq!(messages(&lone.mailbox), [Message::Edge(Edge { dropped: 2, ..edge(3) })]);
+}
+
+#[test]
+fn a_closed_mailbox_gives_back_its_letters_and_says_why() {
+    let (lone, inlet) = lone(4);
+    inlet.post(letter(b"1")).unwrap();
+    assert_eq!(lone.mailbox.close(Reason::Trapped).count(), 1);
+    assert_eq!(inlet.post(letter(b"2")), Err(Reason::Trapped));
+}
+
+#[test]
+fn an_owner_is_scheduled_once_for_each_rest_it_leaves() {
+    let (lone, inlet) = lone(4);
+    let scheduled = || lone.scheduled.load(Ordering::Relaxed);
+    inlet.post(letter(b"1")).unwrap();
+    inlet.post(letter(b"2")).unwrap();
+    assert_eq!(scheduled(), 1);
+    assert_eq!(messages(&lone.mailbox).len(), 2);
+    assert!(lone.mailbox.rest());
+    inlet.post(letter(b"3")).unwrap();
+    assert_eq!(scheduled(), 2);
+    assert!(!lone.mailbox.rest(), "something came: it stays scheduled");
+    assert_eq!(messages(&lone.mailbox).len(), 1);
+    assert!(lone.mailbox.rest() && lone.mailbox.is_idle());
+    inlet.nudge();
+    assert_eq!(scheduled(), 3);
+    assert!(matches!(lone.mailbox.take().next(), Some(Mail::Nudge)));
+}
+
+#[test]
+fn links_of_a_protocol_are_bounded() {
+    let (lone, inlet) = lone(1);
+    let event = || LinkEvent::Writable(1);
+    let taken = (0..100).take_while(|_| inlet.link(event())).count();
+    assert_eq!(taken, 16);
+    let messages = messages(&lone.mailbox);
+    lone.mailbox.handed(&messages);
+    assert!(inlet.link(event()));
+}
+
+#[test]
+fn questions_known_elsewhere_are_forgotten_with_their_place() {
+    let (lone, _) = lone(1);
+    let place = |at| Place { at, generation: 0 };
+    lone.mailbox.make_known(place(1), ActorId([1; 16]));
+    lone.mailbox.make_known(place(2), ActorId([2; 16]));
+    assert_eq!(lone.mailbox.forget_known(|kept| kept == place(2)), [ActorId([1; 16])]);
+    assert_eq!(lone.mailbox.forget_known(|_| false), [ActorId([2; 16])]);
+}

@@ -1,0 +1,2 @@
+//! The component: see the library.
+guest_sdk::main!(sprout::Sprout);

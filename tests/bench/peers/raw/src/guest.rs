@@ -1,0 +1,203 @@
+//! A component called without a host around it: the imports do as little as they can.
+
+use std::path::Path;
+
+use anyhow::Context;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, Store};
+
+use crate::bindings::edge::actor::types::{
+    Granted, Handle, Letter, Message, Now, Reading, Refusal,
+};
+use crate::bindings::edge::actor::{effects, reads, types};
+use crate::bindings::{Actor, ActorPre};
+
+/// A component ready to be instantiated, on an engine configured as every node's is.
+#[derive(Clone)]
+pub struct Code {
+    engine: Engine,
+    pre: ActorPre<Host>,
+}
+
+/// What the imports see.
+#[derive(Default)]
+pub struct Host {
+    /// Bodies of letters sent since the last call.
+    pub sent: Vec<Vec<u8>>,
+    /// Every name is granted as an address.
+    pub grants: bool,
+}
+
+/// An instance in a store of its own.
+pub struct Guest {
+    /// Its store.
+    pub store: Store<Host>,
+    actor: Actor,
+    turns: u64,
+}
+
+impl Code {
+    /// Compiles a component.
+    pub fn load(file: &Path) -> anyhow::Result<Self> {
+        let mut config = Config::new();
+        config.concurrency_support(false);
+        config.gc_support(false);
+        config.wasm_threads(false);
+        config.shared_memory(false);
+        config.wasm_memory64(false);
+        config.wasm_multi_memory(false);
+        config.wasm_relaxed_simd(false);
+        config.cranelift_nan_canonicalization(true);
+        config.epoch_interruption(true);
+        config.max_wasm_stack(256 << 10);
+        config.generate_address_map(false);
+        config.memory_init_cow(false);
+        config.memory_reservation(0);
+        config.memory_guard_size(0);
+        config.memory_reservation_for_growth(0);
+        let engine = Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        reads::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+        effects::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+        let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
+        let component = Component::new(&engine, bytes)?;
+        let pre = ActorPre::new(linker.instantiate_pre(&component)?)?;
+        Ok(Self { engine, pre })
+    }
+
+    /// A new instance.
+    pub fn instance(&self, grants: bool) -> anyhow::Result<Guest> {
+        let mut store = Store::new(&self.engine, Host { sent: Vec::new(), grants });
+        store.set_hostcall_fuel(8 << 20);
+        store.epoch_deadline_trap();
+        store.set_epoch_deadline(1000);
+        let actor = self.pre.instantiate(&mut store)?;
+        Ok(Guest { store, actor, turns: 0 })
+    }
+}
+
+impl Guest {
+    /// Calls `start`.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        let now = self.now();
+        let behaviour = self.actor.edge_actor_behaviour();
+        behaviour.call_start(&mut self.store, now)?.map_err(anyhow::Error::msg)
+    }
+
+    /// Calls `handle` with letters of these bodies.
+    pub fn handle(&mut self, bodies: Vec<Vec<u8>>, reply: Option<u32>) -> anyhow::Result<()> {
+        let letter = |body| Message::Letter(Letter { body, carried: Vec::new(), reply });
+        let messages: Vec<Message> = bodies.into_iter().map(letter).collect();
+        let now = self.now();
+        self.store.set_epoch_deadline(1000);
+        let behaviour = self.actor.edge_actor_behaviour();
+        let handled = behaviour.call_handle(&mut self.store, now, &messages)?;
+        handled.map_err(|failure| anyhow::Error::msg(failure.why))
+    }
+
+    /// Calls `save`.
+    pub fn save(&mut self) -> anyhow::Result<Vec<u8>> {
+        let behaviour = self.actor.edge_actor_behaviour();
+        behaviour.call_save(&mut self.store)?.map_err(anyhow::Error::msg)
+    }
+
+    /// Calls `restore`.
+    pub fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
+        let now = self.now();
+        let behaviour = self.actor.edge_actor_behaviour();
+        let restored = behaviour.call_restore(&mut self.store, now, state, "")?;
+        restored.map_err(anyhow::Error::msg)
+    }
+
+    fn now(&mut self) -> Now {
+        self.turns += 1;
+        Now { monotonic: self.turns, wall: None, seed: self.turns }
+    }
+}
+
+impl types::Host for Host {}
+
+impl reads::Host for Host {
+    fn grant(&mut self, _: String) -> Option<Granted> {
+        self.grants.then_some(Granted::Address(1))
+    }
+
+    fn me(&mut self) -> Handle {
+        0
+    }
+
+    fn get(&mut self, _: Vec<u8>) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn range(&mut self, _: Vec<u8>, _: Vec<u8>, _: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn last(&mut self, _: Handle) -> Option<Reading> {
+        None
+    }
+
+    fn level(&mut self, _: Handle) -> Option<bool> {
+        None
+    }
+}
+
+impl effects::Host for Host {
+    fn send(&mut self, _: Handle, body: Vec<u8>, _: Vec<Handle>, _: u64) -> Result<(), Refusal> {
+        self.sent.push(body);
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        _: Handle,
+        body: Vec<u8>,
+        _: Vec<Handle>,
+        _: u64,
+        _: u64,
+    ) -> Result<(), Refusal> {
+        self.sent.push(body);
+        Ok(())
+    }
+
+    fn keep(&mut self, address: Handle) -> Result<Handle, Refusal> {
+        Ok(address)
+    }
+
+    fn release(&mut self, _: Handle) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn arm(&mut self, _: u64, _: Vec<u8>, _: u64, _: u64) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn disarm(&mut self, _: u64) {}
+
+    fn put(&mut self, _: Vec<u8>, _: Vec<u8>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn delete(&mut self, _: Vec<u8>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn drive(&mut self, _: Handle, _: bool) -> Result<(), Refusal> {
+        Err(Refusal::Denied)
+    }
+
+    fn spawn(&mut self, _: Handle, _: Vec<(String, Handle)>, _: u64) -> Result<Handle, Refusal> {
+        Err(Refusal::Denied)
+    }
+
+    fn stop(&mut self, _: Handle) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn monitor(&mut self, _: Handle, _: u64) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn log(&mut self, _: String) {}
+}

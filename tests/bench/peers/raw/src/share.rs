@@ -1,0 +1,55 @@
+//! The raw component call and send: what a ring costs without mailboxes, scheduler and host.
+
+use std::path::Path;
+use std::thread;
+
+use anyhow::ensure;
+use bench::{Call, Run, sized};
+use player::{Message, Payload};
+
+use crate::guest::{Code, Guest};
+
+/// Hops of a token: more than any run takes.
+const HOPS: u64 = 1 << 31;
+
+/// Letters a second and core: on each core an instance that is given, again and again, `batch`
+/// tokens in one call, and sends each on.
+pub fn letters_per_core(call: &Call) -> anyhow::Result<f64> {
+    let code = Code::load(Path::new(call.text("component")?))?;
+    let batch = usize::try_from(call.number("batch")?)?.max(1);
+    let cores = thread::available_parallelism()?.get();
+    let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
+        let each = || scope.spawn(|| letters(&code, batch, call.ms));
+        let threads: Vec<_> = (0..cores).map(|_| each()).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect()
+    });
+    let rates = rates.into_iter().collect::<anyhow::Result<Vec<f64>>>()?;
+    Ok(rates.iter().sum::<f64>() / cores as f64)
+}
+
+fn letters(code: &Code, batch: usize, ms: u64) -> anyhow::Result<f64> {
+    let mut guest = code.instance(true)?;
+    guest.start()?;
+    let token = serde_ipld_dagcbor::to_vec(&Message::Token(HOPS, Payload::new([7; 64])))?;
+    let mut tokens = vec![token; batch];
+    let (rate, _) = sized(ms, 1000, |calls| {
+        let began = std::time::Instant::now();
+        for _ in 0..calls {
+            tokens = pass(&mut guest, tokens.split_off(0))?;
+        }
+        let ns = u64::try_from(began.elapsed().as_nanos())?;
+        Ok(Run::rate(calls * batch as u64, ns))
+    })?;
+    ensure!(tokens.len() == batch, "{} of {batch} tokens are left", tokens.len());
+    Ok(rate)
+}
+
+fn pass(guest: &mut Guest, tokens: Vec<Vec<u8>>) -> anyhow::Result<Vec<Vec<u8>>> {
+    guest.handle(tokens, None)?;
+    Ok(std::mem::take(&mut guest.store.data_mut().sent))
+}
+
+/// A thread's panic as an error.
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> anyhow::Error {
+    anyhow::Error::msg("a thread panicked")
+}

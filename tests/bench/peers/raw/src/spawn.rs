@@ -1,0 +1,101 @@
+//! Raw instances: what an actor's life costs without a host.
+
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::ensure;
+use bench::{Call, Run, sized};
+use sprout::Message;
+
+use crate::guest::{Code, Guest};
+use crate::share::panicked;
+
+/// Instances alive after each round, as in ours.
+const ALIVE: usize = 4000;
+
+/// Instances a second with `start` called, on all cores; they are dropped outside the time.
+pub fn started(call: &Call) -> anyhow::Result<f64> {
+    on_all_cores(call, |code, cores| {
+        let mut alive = Vec::with_capacity(ALIVE / cores);
+        let began = Instant::now();
+        for _ in 0..ALIVE / cores {
+            let mut guest = code.instance(true)?;
+            guest.start()?;
+            ensure!(guest.store.data().sent.len() == 1, "it did not tell of its start");
+            alive.push(guest);
+        }
+        Ok((alive.len() as u64, began.elapsed().as_nanos() as u64))
+    })
+}
+
+/// Instances a second with `start` called, a question answered, and dropped, on all cores.
+pub fn answered(call: &Call) -> anyhow::Result<f64> {
+    let question = serde_ipld_dagcbor::to_vec(&Message::Last([7; 64].into()))?;
+    on_all_cores(call, |code, cores| {
+        let began = Instant::now();
+        for _ in 0..ALIVE / cores {
+            let mut guest = code.instance(false)?;
+            guest.start()?;
+            guest.handle(vec![question.clone()], Some(2))?;
+            ensure!(guest.store.data().sent.len() == 1, "it did not answer");
+        }
+        Ok(((ALIVE / cores) as u64, began.elapsed().as_nanos() as u64))
+    })
+}
+
+/// Microseconds to save an instance's 4 kB, drop it, instantiate it again, restore it, and have a
+/// question answered; the median, on one core.
+pub fn renewed(call: &Call) -> anyhow::Result<f64> {
+    let code = Code::load(Path::new(call.text("component")?))?;
+    let question = serde_ipld_dagcbor::to_vec(&Message::Ask([7; 64].into()))?;
+    let mut guest = code.instance(false)?;
+    guest.start()?;
+    guest.handle(vec![serde_ipld_dagcbor::to_vec(&Message::Grow(4096))?], None)?;
+    let mut times = Vec::new();
+    let (figure, _) = sized(call.ms, 1000, |count| {
+        times.clear();
+        let began = Instant::now();
+        for _ in 0..count {
+            let one = Instant::now();
+            let state = guest.save()?;
+            guest = renew(&code, &state)?;
+            guest.handle(vec![question.clone()], Some(2))?;
+            times.push(one.elapsed().as_nanos() as u64);
+        }
+        let ns = began.elapsed().as_nanos() as u64;
+        Ok(Run { ns, figure: bench::percentile(&mut times, 0.5) as f64 / 1000.0 })
+    })?;
+    Ok(figure)
+}
+
+fn renew(code: &Code, state: &[u8]) -> anyhow::Result<Guest> {
+    let mut guest = code.instance(false)?;
+    guest.restore(state)?;
+    Ok(guest)
+}
+
+/// Repeats a round on each core, all at once, until the time is full; gives the rate of all cores.
+fn on_all_cores(
+    call: &Call,
+    round: impl Fn(&Code, usize) -> anyhow::Result<(u64, u64)> + Sync,
+) -> anyhow::Result<f64> {
+    let code = Code::load(Path::new(call.text("component")?))?;
+    let cores = thread::available_parallelism()?.get();
+    let together = Barrier::new(cores);
+    let one = || -> anyhow::Result<f64> {
+        together.wait();
+        let (mut work, mut ns) = (0, 0);
+        while ns < call.ms * 1_000_000 {
+            let (more, took) = round(&code, cores)?;
+            (work, ns) = (work + more, ns + took);
+        }
+        Ok(Run::rate(work, ns).figure)
+    };
+    let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect()
+    });
+    rates.into_iter().sum()
+}

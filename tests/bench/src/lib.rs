@@ -1,0 +1,87 @@
+//! What the driver and the peers written in Rust share: how long a run is, and how they speak.
+//!
+//! A peer is a program. Called with a row's name, the milliseconds that a run should take and
+//! `name=value` parameters, it measures once and prints its figure, a number in the row's unit.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+
+/// What one run of some size took, and what it showed.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Nanoseconds.
+    pub ns: u64,
+    /// The row's figure.
+    pub figure: f64,
+}
+
+impl Run {
+    /// Work done in this time, as a rate per second.
+    pub fn rate(work: u64, ns: u64) -> Self {
+        Self { ns, figure: work as f64 * 1e9 / ns.max(1) as f64 }
+    }
+}
+
+/// Runs with growing sizes until one takes about `ms` milliseconds; gives its figure, and the size
+/// to begin with next time.
+pub fn sized(
+    ms: u64,
+    first: u64,
+    mut run: impl FnMut(u64) -> anyhow::Result<Run>,
+) -> anyhow::Result<(f64, u64)> {
+    let wanted = ms * 1_000_000;
+    let mut size = first;
+    loop {
+        let Run { ns, figure } = run(size)?;
+        // The first runs also warm up what is measured.
+        if ns * 2 >= wanted {
+            return Ok((figure, size));
+        }
+        let grown = size as f64 * wanted as f64 / ns.max(1) as f64;
+        size = (grown as u64).clamp(size + 1, size * 8);
+    }
+}
+
+/// The value at a part (0.5: the median) of what was measured; sorts it.
+pub fn percentile(times: &mut [u64], part: f64) -> u64 {
+    times.sort_unstable();
+    let at = (times.len() as f64 * part) as usize;
+    times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+/// What a peer was called with.
+#[derive(Debug)]
+pub struct Call {
+    /// The row.
+    pub row: String,
+    /// Milliseconds that a run should take.
+    pub ms: u64,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Call {
+    /// Reads this process's arguments.
+    pub fn read() -> anyhow::Result<Self> {
+        let mut arguments = std::env::args().skip(1);
+        let row = arguments.next().context("which row?")?;
+        let ms = arguments.next().context("how many milliseconds?")?.parse()?;
+        let parameters = arguments
+            .filter_map(|text| {
+                text.split_once('=').map(|(name, value)| (name.into(), value.into()))
+            })
+            .collect();
+        Ok(Self { row, ms, parameters })
+    }
+
+    /// A parameter.
+    pub fn text(&self, name: &str) -> anyhow::Result<&str> {
+        let value = self.parameters.get(name).map(String::as_str);
+        value.with_context(|| format!("{name}= is missing"))
+    }
+
+    /// A parameter that is a number.
+    pub fn number(&self, name: &str) -> anyhow::Result<u64> {
+        Ok(self.text(name)?.parse()?)
+    }
+}

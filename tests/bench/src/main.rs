@@ -1,0 +1,81 @@
+//! Measures edge-host and its peers side by side on this machine: `make bench`.
+//!
+//! Each row runs our side and each peer in turn, several rounds. What is printed is the median of
+//! the rounds and their spread; `target/bench.json` in the repository holds the same. `QUICK=1`
+//! ends in minutes; `ROW=ring_1000_many` (or several, with commas) measures that row only.
+
+mod ours;
+mod peers;
+mod row;
+mod rows;
+mod stats;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::Context;
+use serde_json::Value;
+
+/// How long and how often to measure, and with what.
+pub struct Bench {
+    /// Our side.
+    pub ours: ours::Ours,
+    /// The peers.
+    pub peers: peers::Peers,
+    /// Milliseconds that a run should take.
+    pub ms: u64,
+    /// Less of everything.
+    pub quick: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let quick = std::env::var("QUICK").is_ok_and(|quick| !quick.is_empty() && quick != "0");
+    let wanted = std::env::var("ROW").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let rounds = rounds.unwrap_or(if quick { 3 } else { 7 });
+    let began = Instant::now();
+    let ours = ours::Ours::prepare()?;
+    for (_, guest) in rows::GUESTS {
+        ours.component(guest)?;
+    }
+    let peers = peers::Peers::find(&ours.programs)?;
+    let bench = Bench { ours, peers, ms: if quick { 200 } else { 700 }, quick };
+    let known: Vec<&str> = rows::ROWS.iter().map(|(key, _)| *key).collect();
+    for name in &wanted {
+        known
+            .iter()
+            .find(|key| *key == name)
+            .with_context(|| format!("ROW={name} is no row: there are {}", known.join(", ")))?;
+    }
+    println!(
+        "{rounds} rounds; ours, then each peer, in turn; * is what `ratio` is taken against\n"
+    );
+    let mut results = BTreeMap::new();
+    for (key, row) in rows::ROWS {
+        if !wanted.is_empty() && !wanted.contains(&key) {
+            continue;
+        }
+        let mut row = row(&bench);
+        row.measure(rounds);
+        println!("{}", row.text());
+        results.insert(key.to_string(), row.json());
+    }
+    let file = write(&results, wanted.is_empty())?;
+    println!("{} in {:.0} s", file.display(), began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Writes `target/bench.json`; rows that were not measured this time stay if some were chosen.
+fn write(results: &BTreeMap<String, Value>, all: bool) -> anyhow::Result<std::path::PathBuf> {
+    let folder = ours::repository().join("target");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("bench.json");
+    let mut rows: BTreeMap<String, Value> = BTreeMap::new();
+    if !all && let Ok(text) = std::fs::read_to_string(&file) {
+        rows = serde_json::from_str(&text).unwrap_or_default();
+    }
+    rows.extend(results.clone());
+    std::fs::write(&file, serde_json::to_string_pretty(&rows)? + "\n")?;
+    Ok(file)
+}

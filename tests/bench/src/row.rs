@@ -1,0 +1,163 @@
+//! A row: what is measured on which sides, and what became of it.
+
+use std::fmt::Write;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::stats::Rounds;
+
+/// Measures once; gives a figure in the row's unit.
+pub type Measure = Box<dyn FnMut() -> anyhow::Result<f64>>;
+
+/// Which figures are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// A rate.
+    Higher,
+    /// A time or a size.
+    Lower,
+}
+
+/// One side of a row.
+pub struct Side {
+    name: &'static str,
+    measure: Result<Measure, String>,
+    rounds: Rounds,
+}
+
+/// A row under measurement. Its first side is ours.
+pub struct Row {
+    /// Its key in bench.json.
+    pub key: &'static str,
+    unit: &'static str,
+    better: Better,
+    /// The side that the ratio is taken against.
+    against: &'static str,
+    /// The side that shows what is possible at all, if one does.
+    limit: Option<&'static str>,
+    sides: Vec<Side>,
+}
+
+impl Row {
+    /// A row whose ratio is ours against the side named `against`.
+    pub fn new(
+        key: &'static str,
+        unit: &'static str,
+        better: Better,
+        against: &'static str,
+    ) -> Self {
+        Self { key, unit, better, against, limit: None, sides: Vec::new() }
+    }
+
+    /// Names the side that is the limit.
+    pub fn limit(mut self, name: &'static str) -> Self {
+        self.limit = Some(name);
+        self
+    }
+
+    /// One more side; an error says why it is missing.
+    pub fn side(mut self, name: &'static str, measure: anyhow::Result<Measure>) -> Self {
+        let measure = measure.map_err(|error| format!("{error:#}"));
+        self.sides.push(Side { name, measure, rounds: Rounds::default() });
+        self
+    }
+
+    /// Measures all sides in turn, `rounds` times. A side that fails is out, with its reason.
+    pub fn measure(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            for side in &mut self.sides {
+                let Ok(measure) = &mut side.measure else { continue };
+                match measure().with_context(|| side.name) {
+                    Ok(figure) => side.rounds.add(figure),
+                    Err(error) => side.measure = Err(format!("{error:#}")),
+                }
+            }
+        }
+    }
+
+    /// The row in `bench.json`.
+    pub fn json(&self) -> Value {
+        let mut peers = serde_json::Map::new();
+        let mut missing = serde_json::Map::new();
+        for side in &self.sides {
+            if let Err(why) = &side.measure {
+                missing.insert(side.name.into(), why.as_str().into());
+            }
+            if let (Some(median), Some((least, most))) =
+                (side.rounds.median(), side.rounds.spread())
+            {
+                let figures = json!({
+                    "median": round(median), "least": round(least), "most": round(most),
+                    "rounds": side.rounds.count(),
+                });
+                peers.insert(side.name.into(), figures);
+            }
+        }
+        json!({
+            "ours": self.median("ours").map(round),
+            "peer": self.median(self.against).map(round),
+            "ratio": self.ratio().map(round),
+            "limit": self.limit.and_then(|name| self.median(name)).map(round),
+            "unit": self.unit,
+            "peer_name": self.against,
+            "limit_name": self.limit,
+            "rounds": self.sides.iter().map(|side| side.rounds.count()).max(),
+            "sides": peers,
+            "missing": missing,
+        })
+    }
+
+    /// The row for people.
+    pub fn text(&self) -> String {
+        let mut text = format!("{} ({})\n", self.key, self.unit);
+        for side in &self.sides {
+            let _ = match (side.rounds.median(), side.rounds.spread(), &side.measure) {
+                (Some(median), Some((least, most)), _) => {
+                    let ratio = match self.ratio_to(side.name) {
+                        Some(ratio) if side.name != "ours" => format!("  ours × {ratio:.2}"),
+                        _ => String::new(),
+                    };
+                    let mark = if side.name == self.against { '*' } else { ' ' };
+                    let (name, median) = (side.name, number(median));
+                    let spread = format!("{} … {}", number(least), number(most));
+                    writeln!(text, " {mark}{name:<22} {median:>12}   {spread:<28}{ratio}")
+                }
+                (_, _, Err(why)) => writeln!(text, "  {:<22} missing: {why}", side.name),
+                _ => writeln!(text, "  {:<22} not measured", side.name),
+            };
+        }
+        text
+    }
+
+    /// Above 1: ours is better.
+    fn ratio(&self) -> Option<f64> {
+        self.ratio_to(self.against)
+    }
+
+    fn ratio_to(&self, name: &str) -> Option<f64> {
+        let (ours, peer) = (self.median("ours")?, self.median(name)?);
+        Some(if self.better == Better::Higher { ours / peer } else { peer / ours })
+    }
+
+    fn median(&self, name: &str) -> Option<f64> {
+        self.sides.iter().find(|side| side.name == name)?.rounds.median()
+    }
+}
+
+/// Four digits are more than the machine's noise leaves.
+fn round(figure: f64) -> f64 {
+    let digits = 4 - figure.abs().max(1e-9).log10().ceil() as i32;
+    let scale = 10f64.powi(digits);
+    (figure * scale).round() / scale
+}
+
+fn number(figure: f64) -> String {
+    let figure = round(figure);
+    match figure.abs() {
+        0.0..100.0 => format!("{figure:.2}"),
+        100.0..100_000.0 => format!("{figure:.0}"),
+        100_000.0..1e6 => format!("{:.0} k", figure / 1e3),
+        _ => format!("{:.3} M", figure / 1e6),
+    }
+}

@@ -1,0 +1,170 @@
+//! Letters between actors of one node.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use anyhow::Context;
+use bench::{Run, sized};
+use serde_json::{Value, json};
+
+use crate::Bench;
+use crate::ours::Node;
+use crate::row::{Better, Measure, Row};
+
+/// Limits that a ring of 10,000 needs: a conductor that knows each player, and room in a mailbox
+/// for every token, since tokens may bunch.
+const LIMITS: &str = "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384\n";
+
+/// One actor asks another, waits for the answer, asks again: 64 bytes there and 64 back, each
+/// round trip timed by itself, the median of all. Ours is `ask` with its deadline; the peers'
+/// is their own call with a timeout, where they have one.
+pub fn local_ask_p50(bench: &Bench) -> Row {
+    Row::new("local_ask_p50", "µs", Better::Lower, "erlang")
+        .side("ours", ask(bench))
+        .side("erlang", bench.peers.erlang("ask", bench.ms, &[]))
+        .side("kameo", bench.peers.program("bench-native", "kameo_ask", bench.ms, &[]))
+        .side("ractor", bench.peers.program("bench-native", "ractor_ask", bench.ms, &[]))
+        .side("rusm", bench.peers.program("bench-rusm", "ask", bench.ms, &[]))
+}
+
+fn ask(bench: &Bench) -> anyhow::Result<Measure> {
+    let node = ring(bench, 2)?;
+    let (ms, mut size) = (bench.ms, 1000);
+    Ok(Box::new(move || {
+        let (figure, next) = sized(ms, size, |size| {
+            let asked = node.ask("conductor", &json!({ "Ask": size.min(500_000) }))?;
+            Ok(Run { ns: number(&asked, "ns")?, figure: number(&asked, "p50")? as f64 / 1000.0 })
+        })?;
+        size = next;
+        Ok(figure)
+    }))
+}
+
+/// 1,000 actors in a ring, one token of 64 bytes that goes round: letters between actors a second,
+/// until the token has made all its hops and its last holder has said so.
+pub fn ring_1000_one(bench: &Bench) -> Row {
+    rings(bench, "ring_1000_one", 1000, 1)
+}
+
+/// The same ring with a token for each actor, all under way at once, until the last one is done.
+pub fn ring_1000_many(bench: &Bench) -> Row {
+    rings(bench, "ring_1000_many", 1000, 1000)
+}
+
+/// 10,000 actors in a ring and a token for each, as above.
+pub fn ring_10000_many(bench: &Bench) -> Row {
+    rings(bench, "ring_10000_many", 10_000, 10_000)
+}
+
+fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
+    let parameters = [format!("size={size}"), format!("tokens={tokens}")];
+    let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
+    let peers = &bench.peers;
+    let row = Row::new(key, "letters/s", Better::Higher, "erlang")
+        .side("ours", ring_rate(bench, size, tokens))
+        .side("erlang", peers.erlang("ring", bench.ms, &parameters))
+        .side("kameo", peers.program("bench-native", "kameo_ring", bench.ms, &parameters))
+        .side("ractor", peers.program("bench-native", "ractor_ring", bench.ms, &parameters));
+    // RUSM holds some 340 components at once: a ring of 300, a token each or one.
+    let parameters = ["size=300", if tokens == 1 { "tokens=1" } else { "tokens=300" }];
+    row.side("rusm (ring of 300)", peers.program("bench-rusm", "ring", bench.ms, &parameters))
+}
+
+/// What one core makes of the ring with a token for each actor, against the raw call of the same
+/// component: on each core an instance that is given tokens and sends each on, as many in a call
+/// as the ring's activations had on average. Letters between actors a second and core; all cores
+/// are busy on both sides.
+pub fn call_share(bench: &Bench) -> Row {
+    let batch = Rc::new(Cell::new(1));
+    Row::new("call_share", "letters/s and core", Better::Higher, "raw wasmtime")
+        .limit("raw wasmtime")
+        .side("ours", share(bench, batch.clone()))
+        .side("raw wasmtime", Ok(raw_share(bench, Some(batch))))
+        .side("raw, 1 in a call", Ok(raw_share(bench, None)))
+}
+
+fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
+    let node = ring(bench, 1000)?;
+    let cores = std::thread::available_parallelism()?.get();
+    let (ms, mut hops) = (bench.ms, 20);
+    Ok(Box::new(move || {
+        let (figure, next) = sized(ms, hops, |hops| {
+            let before = node.ask("conductor", &json!("Seen"))?;
+            let took = node.ask("conductor", &json!({ "Run": [1000, hops] }))?;
+            let after = node.ask("conductor", &json!("Seen"))?;
+            let grown =
+                |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
+            batch.set((grown("tokens")? / grown("activations")?.max(1)).max(1));
+            Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
+        })?;
+        hops = next;
+        Ok(figure / cores as f64)
+    }))
+}
+
+fn raw_share(bench: &Bench, batch: Option<Rc<Cell<u64>>>) -> Measure {
+    let (peers, ms) = (bench.peers.clone(), bench.ms);
+    let component = format!("component={}", bench.ours.guest("player").display());
+    Box::new(move || {
+        let batch = format!("batch={}", batch.as_ref().map_or(1, |batch| batch.get()));
+        peers.program("bench-raw", "share", ms, &[&component, &batch])?()
+    })
+}
+
+fn ring_rate(bench: &Bench, size: usize, tokens: usize) -> anyhow::Result<Measure> {
+    let node = ring(bench, size)?;
+    let (ms, mut hops) = (bench.ms, (20_000 / tokens as u64).max(1));
+    Ok(Box::new(move || {
+        let (figure, next) = sized(ms, hops, |hops| {
+            let took = node.ask("conductor", &json!({ "Run": [tokens, hops] }))?;
+            Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
+        })?;
+        hops = next;
+        Ok(figure)
+    }))
+}
+
+/// A node with a ring of players.
+pub fn ring(bench: &Bench, size: usize) -> anyhow::Result<Node> {
+    let node = bench.ours.node(&format!(
+        "{LIMITS}[actor.conductor]\ncomponent = \"$conductor\"\n\
+        grant = {{ player = {{ spawn = \"$player\", max = {size} }} }}\n"
+    ))?;
+    node.ask("conductor", &json!({ "Build": size }))?;
+    Ok(node)
+}
+
+/// 100 actors send letters of 64 bytes to one, each on a credit of 32 that the receiver renews
+/// after every 16 that it has counted, so that a mailbox of 4,096 never overflows: letters counted
+/// a second, until the last one. Ours also checks that each sender's letters come in order.
+pub fn fan_in_100(bench: &Bench) -> Row {
+    let parameters = ["sources=100", "window=32", "size=64"];
+    Row::new("fan_in_100", "letters/s", Better::Higher, "erlang")
+        .side("ours", fan_in(bench))
+        .side("erlang", bench.peers.erlang("fan_in", bench.ms, &parameters))
+        .side("kameo", bench.peers.program("bench-native", "kameo_fan_in", bench.ms, &parameters))
+        .side("ractor", bench.peers.program("bench-native", "ractor_fan_in", bench.ms, &parameters))
+}
+
+fn fan_in(bench: &Bench) -> anyhow::Result<Measure> {
+    let node = bench.ours.node(
+        "[limits]\nmailbox = 4096\n[actor.tally]\ncomponent = \"$tally\"\n\
+        grant = { source = { spawn = \"$source\", max = 100 } }\n",
+    )?;
+    node.ask("tally", &json!({ "Spawn": 100 }))?;
+    let (ms, mut count) = (bench.ms, 160);
+    Ok(Box::new(move || {
+        let (figure, next) = sized(ms, count, |count| {
+            let run = json!({ "Run": { "count": count, "size": 64, "window": 32 } });
+            let took = node.ask("tally", &run)?;
+            Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
+        })?;
+        count = next;
+        Ok(figure)
+    }))
+}
+
+/// A number in an actor's answer.
+pub fn number(answer: &Value, name: &str) -> anyhow::Result<u64> {
+    answer[name].as_u64().with_context(|| format!("{answer} has no {name}"))
+}
