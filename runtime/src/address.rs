@@ -55,11 +55,11 @@ pub enum Hints {
 impl Hints {
     /// The best guess.
     pub fn first(&self) -> Option<NodeId> {
-        self.as_slice().first().copied()
+        self.nodes().first().copied()
     }
 
     /// All of them.
-    pub fn as_slice(&self) -> &[NodeId] {
+    pub fn nodes(&self) -> &[NodeId] {
         match self {
             Self::One(node) => std::slice::from_ref(node),
             Self::Many(nodes) => nodes,

@@ -1,6 +1,6 @@
 //! The network of a node: encrypted connections with its peers, and with the command line.
 //!
-//! All of it runs on one thread of its own. What arrives goes up over one bounded channel of
+//! All of it runs on one thread at a time, see [`Net::run`]. What arrives goes up over one bounded channel of
 //! [`Event`]s: while that is full nothing more is read, so a slow node slows its peers and loses
 //! nothing. What goes out is queued without waiting, from any thread, up to a limit.
 
@@ -17,6 +17,7 @@ mod lanes;
 mod letter;
 mod links;
 mod peer;
+mod reactor;
 mod session;
 mod streams;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -39,8 +41,9 @@ pub use arrivals::Outcome;
 use blobs::{BlobSource, FetchError, Sink};
 use endpoint::Shared;
 use identity::Identity;
-pub use lanes::{Owner, Settled, Ticket};
+pub use lanes::{Sender, Settled};
 pub use peer::{PeerConfig, PeerInfo, PeerState};
+use reactor::Reactor;
 pub use session::Receipt;
 use session::Session;
 use wire::Letter;
@@ -274,16 +277,38 @@ impl Net {
         self.session(node).ok().map(|session| session.connection.rtt())
     }
 
-    /// Queues a letter. Those of one `pair` (a hash of sender and receiver) arrive in order. Once
-    /// it is queued, [`Event::Settled`] with this ticket comes in any case.
-    pub fn send(
+    /// Queues a letter, which leaves with the next [`Net::flush`]. Those of one `pair` (a hash of
+    /// sender and receiver) arrive in order. Once it is queued, [`Event::Settled`] with this sender
+    /// and key comes in any case.
+    pub fn queue(
         &self,
         node: NodeId,
         pair: u64,
         letter: &Letter,
-        ticket: Ticket,
+        sender: &impl Sender,
+        key: u128,
     ) -> Result<(), Unsent> {
-        self.session(node)?.send(pair, letter, ticket)
+        self.session(node)?.send(pair, letter, (sender, key))
+    }
+
+    /// Has the letters queued so far leave: on this thread, if no other runs the network.
+    pub fn flush(&self) {
+        self.shared.flush();
+    }
+
+    /// Runs the network on this thread until `leave`, which is asked whenever the waker that it is
+    /// given was woken; what is queued leaves first. False if another thread runs it, or it ends.
+    pub fn run(&self, leave: impl FnMut(&Waker) -> bool) -> bool {
+        match self.shared.reactor.shift() {
+            Some(shift) => {
+                shift.run(|| self.shared.tell(), leave);
+                true
+            }
+            None => {
+                self.flush();
+                false
+            }
+        }
     }
 
     /// Asks to be told ([`Event::Down`]) when an actor is gone for good. `PeerDown` ends it.
@@ -348,11 +373,10 @@ impl Net {
     }
 
     /// Stops: waits a moment for letters to be settled, tells the peers, ends the thread. Takes
-    /// seconds at most. Called on the network's own thread it only starts all this.
+    /// seconds at most. Called by what runs in the network it only starts all this.
     pub fn close(&self) {
-        self.shared.closing.send_replace(true);
-        let here = std::thread::current().id();
-        let thread = lock(&self.thread).take_if(|thread| thread.thread().id() != here);
+        self.shared.reactor.end();
+        let thread = lock(&self.thread).take_if(|_| !Reactor::is_here());
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the network's thread had panicked");
         }

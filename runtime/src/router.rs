@@ -24,6 +24,7 @@ use crate::net::Net;
 use crate::reason::Reason;
 
 use links::Links;
+use remote::Ticket;
 use topics::Topics;
 use watch::Watches;
 
@@ -126,8 +127,8 @@ impl Router {
 
     /// Sends a letter. If it can't be delivered, the sender gets a notice with the token.
     pub fn send(&self, sender: &Inlet, to: To, letter: Letter, token: u64) {
-        let owner = sender.owner();
-        if let Err(reason) = self.dispatch(owner, to, letter, Some((sender, token))) {
+        let ticket = || Ticket::Letter { sender: sender.clone(), token };
+        if let Err(reason) = self.dispatch(sender.owner(), to, letter, ticket) {
             sender.mailbox().reserve();
             sender.notify(Message::Undelivered { token, reason });
         }
@@ -136,7 +137,8 @@ impl Router {
     /// Sends a question. What comes of it goes to the asker's place for it.
     pub fn ask(&self, question: Question, to: To, mut letter: Letter) {
         letter.reply = Some(Reply::Here(question.clone()));
-        if let Err(reason) = self.dispatch(question.asker.owner(), to, letter, None) {
+        let ticket = || Ticket::Question(question.clone());
+        if let Err(reason) = self.dispatch(question.asker.owner(), to, letter, ticket) {
             // An asker that is gone has nobody to tell.
             let _ = question.answer(Err(reason));
         }
@@ -159,7 +161,8 @@ impl Router {
             Asker::Administrator { answer, alarm }
         });
         let to = To::Actor(to.clone(), None);
-        if let Err(reason) = self.dispatch(ActorId::random(), to, letter, None) {
+        let ticket = || Ticket::Administrator(id);
+        if let Err(reason) = self.dispatch(ActorId::random(), to, letter, ticket) {
             self.answer(id, Err(reason));
         }
         receiver
@@ -252,14 +255,14 @@ impl Router {
         }
     }
 
-    /// Gives a letter to its mailbox, or sets it on its way to another node. There it is settled
-    /// later: with the sender and its token, or, if it is a question, with its asker.
+    /// Gives a letter to its mailbox, or sets it on its way to another node: there the ticket will
+    /// be settled.
     fn dispatch(
         &self,
         from: ActorId,
         to: To,
         letter: Letter,
-        sender: Option<(&Inlet, u64)>,
+        ticket: impl FnOnce() -> Ticket,
     ) -> Result<(), Reason> {
         let address = match to {
             To::Reply(Reply::Here(question)) => return question.answer(Ok(letter)),
@@ -273,6 +276,6 @@ impl Router {
             Some(node) if !self.inlets.contains_key(&address.id) => node,
             _ => return self.post(address.id, letter),
         };
-        self.send_away(node, from, address.id, letter, sender)
+        self.send_away(node, from, address.id, letter, ticket())
     }
 }

@@ -172,5 +172,6 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
                 }
             }
         }
+        scheduler.router.flush();
     }
 }

@@ -8,8 +8,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::Waker;
 
 use super::{Actor, lock};
+use crate::net::Net;
 
 /// After so many activations a worker looks into the shared queue, however much it has itself.
 const LOOK: u32 = 8;
@@ -32,6 +34,8 @@ pub(super) struct RunQueue {
 struct Shared {
     ready: VecDeque<Arc<Actor>>,
     asleep: usize,
+    /// Wakes the worker that runs the network meanwhile.
+    away: Option<Waker>,
     closed: bool,
 }
 
@@ -41,11 +45,19 @@ struct Own {
     queue: Option<Arc<RunQueue>>,
     ready: VecDeque<Arc<Actor>>,
     activations: u32,
+    /// Wakes this worker while it runs the network.
+    away: Option<Waker>,
 }
 
 thread_local! {
     static OWN: RefCell<Own> =
-        const { RefCell::new(Own { queue: None, ready: VecDeque::new(), activations: 0 }) };
+        const { RefCell::new(Own::new()) };
+}
+
+impl Own {
+    const fn new() -> Self {
+        Self { queue: None, ready: VecDeque::new(), activations: 0, away: None }
+    }
 }
 
 impl RunQueue {
@@ -70,6 +82,7 @@ impl RunQueue {
         let elsewhere = OWN.with_borrow_mut(|own| {
             if own.queue.as_deref().is_some_and(|queue| std::ptr::eq(queue, self)) {
                 own.ready.push_back(actor);
+                own.away.iter().for_each(Waker::wake_by_ref);
                 return None;
             }
             Some(actor)
@@ -96,8 +109,17 @@ impl RunQueue {
         })
     }
 
-    /// Waits for an actor; `None` once the queue is closed.
-    pub fn wait(&self) -> Option<Arc<Actor>> {
+    /// Waits for an actor, and runs the network meanwhile if no other thread does; `None` once the
+    /// queue is closed.
+    pub fn wait(&self, net: Option<&Net>) -> Option<Arc<Actor>> {
+        while net.is_some_and(|net| net.run(|waker| self.is_wanted(waker))) {
+            OWN.with_borrow_mut(|own| own.away = None);
+            self.shared().away = None;
+            let next = self.next();
+            if next.is_some() || self.is_closed() {
+                return next;
+            }
+        }
         let mut shared = self.shared();
         loop {
             if shared.closed {
@@ -131,13 +153,25 @@ impl RunQueue {
 
     /// Sends all workers home.
     pub fn close(&self) {
-        self.shared().closed = true;
+        let mut shared = self.shared();
+        shared.closed = true;
+        shared.away.iter().for_each(Waker::wake_by_ref);
         self.changed.notify_all();
     }
 
     /// Whether workers are sent home.
     pub fn is_closed(&self) -> bool {
         self.shared().closed
+    }
+
+    /// Whether this worker, which runs the network, has something else to do.
+    fn is_wanted(&self, waker: &Waker) -> bool {
+        let mut shared = self.shared();
+        shared.away.get_or_insert_with(|| waker.clone());
+        OWN.with_borrow_mut(|own| {
+            own.away.get_or_insert_with(|| waker.clone());
+            shared.closed || !shared.ready.is_empty() || !own.ready.is_empty()
+        })
     }
 
     fn take_shared(&self, own: &mut Own) {
@@ -162,6 +196,10 @@ impl RunQueue {
         // One who wakes shares further by itself.
         if more > 0 && shared.asleep > 0 {
             self.changed.notify_one();
+        } else if more > 0
+            && let Some(waker) = &shared.away
+        {
+            waker.wake_by_ref();
         }
     }
 

@@ -69,7 +69,7 @@ pub struct Scheduler {
     /// Components of which people were told that they grow early.
     pub(super) told: Mutex<BTreeSet<Cid>>,
     gone: Mutex<Vec<Arc<Actor>>>,
-    ordinary: Arc<RunQueue>,
+    pub(super) ordinary: Arc<RunQueue>,
     drivers: Arc<RunQueue>,
     pub(super) threads: Threads,
     pub(super) parker: Mutex<Option<thread::Thread>>,

@@ -21,6 +21,9 @@ use crate::wasm::{GUEST_STACK_BYTES, Now, TICK};
 const WORKER_STACK_BYTES: usize = GUEST_STACK_BYTES + (512 << 10);
 /// Ticks after which a turn is past its slice: at least one whole tick, at most two.
 const SLICE: u64 = 2;
+/// Activations after which letters for other nodes leave, if the worker does not sleep before: each
+/// time costs a call of the system, and what gathers shares it.
+const FLUSH: u32 = 4;
 /// How much less a long turn's thread is worth than a worker (`nice`).
 const NICE: i32 = 10;
 /// How old a worker's idea of wall time may be.
@@ -127,12 +130,19 @@ impl Scheduler {
             wall_at: Duration::ZERO,
             seed: seed.iter().fold(0, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)),
         };
+        let mut since_flush = 0u32;
         while let Some(actor) = queue.next().or_else(|| self.sleep(queue, &mut watch)) {
+            // Who sleeps has letters leave before; who never does, now and then.
+            since_flush = since_flush.wrapping_add(1);
+            if since_flush % FLUSH == 0 {
+                self.router.flush();
+            }
             self.activate(&actor, watch.begin());
             let busy = u64::try_from(watch.look().as_nanos()).unwrap_or(u64::MAX);
             actor.count_busy(busy);
             if HERE.with_borrow(|here| here.cut_off.is_some()) {
                 // Another thread does this one's work by now.
+                self.router.flush();
                 break;
             }
         }
@@ -144,7 +154,12 @@ impl Scheduler {
 
     fn sleep(&self, queue: &RunQueue, watch: &mut Watch<'_>) -> Option<Arc<Actor>> {
         self.threads.active.fetch_sub(1, Ordering::SeqCst);
-        let next = queue.wait();
+        // What drives a bus does nothing else beside.
+        let net = self.router.net().filter(|_| std::ptr::eq(queue, &*self.ordinary));
+        if net.is_none() {
+            self.router.flush();
+        }
+        let next = queue.wait(net);
         self.threads.active.fetch_add(1, Ordering::SeqCst);
         self.wake_ticker();
         watch.look();

@@ -1,10 +1,10 @@
 //! What few mailboxes need: timers, edges, links, watched actors, questions known elsewhere.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::timers::Timers;
-use super::{Alarm, Edge, Inlet, Mailbox, Message, Place, Timer};
+use super::{Alarm, Edge, Mailbox, Message, Place, Timer};
 use crate::address::ActorId;
 
 #[derive(Debug, Default)]
@@ -15,8 +15,6 @@ pub(super) struct Cold {
     timers: Mutex<Timers>,
     edges: Mutex<Edges>,
     known: Mutex<Vec<(Place, ActorId)>>,
-    /// Leads to this same mailbox: let go of when it is closed.
-    shared: Mutex<Option<Arc<Inlet>>>,
 }
 
 #[derive(Debug, Default)]
@@ -75,12 +73,7 @@ impl Cold {
         }
     }
 
-    pub(super) fn shared(&self, inlet: &Inlet) -> Arc<Inlet> {
-        lock(&self.shared).get_or_insert_with(|| Arc::new(inlet.clone())).clone()
-    }
-
     pub(super) fn close(&self) {
-        *lock(&self.shared) = None;
         *self.timers() = Timers::default();
     }
 }

@@ -116,11 +116,6 @@ impl Inlet {
         self.mailbox().cold().count_missed();
     }
 
-    /// This inlet as what a network gives back with each letter's fate: one for all of its actor's.
-    pub fn shared(&self) -> Arc<Inlet> {
-        self.mailbox().cold().shared(self)
-    }
-
     fn push(&self, mail: Mail) -> Result<(), Reason> {
         let mailbox = self.mailbox();
         match mailbox.word.push(mail) {

@@ -51,11 +51,14 @@ impl ControlQueue {
         Ok(())
     }
 
-    /// Notes that a lane has something to report.
-    pub fn report(&self, lane: u8) {
-        if self.reports.fetch_or(1 << lane, Ordering::AcqRel) == 0 {
-            self.wake.notify_one();
-        }
+    /// Notes that a lane has something to report. True if whoever writes must be told.
+    pub fn report(&self, lane: u8) -> bool {
+        self.reports.fetch_or(1 << lane, Ordering::AcqRel) == 0
+    }
+
+    /// Tells whoever writes that there is something to report.
+    pub fn tell(&self) {
+        self.wake.notify_one();
     }
 
     /// Takes no more frames.

@@ -4,20 +4,23 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, Incoming, TokioRuntime, TransportConfig, VarInt,
+    AckFrequencyConfig, Endpoint, EndpointConfig, IdleTimeout, Incoming, MtuDiscoveryConfig,
+    TokioRuntime, TransportConfig, VarInt,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::identity::Identity;
 use super::peer::{Peer, PeerConfig};
-use super::session::Code;
+use super::reactor::Reactor;
+use super::session::{Code, Session};
 use super::tls::{self, ADMIN_ALPN, Allowed, NODE_ALPN};
 use super::wire::{CLASSES, LANES};
 use super::{BlobSource, Config, Event, ListenError, admin, dial, lock, read, write};
@@ -37,6 +40,17 @@ const GOODBYE: Duration = Duration::from_millis(300);
 /// Threads for what blocks: name lookups, and reading blobs from disk.
 const BLOCKING: usize = 8;
 
+/// Bytes of the largest packet, where the path takes it (loopback, jumbo frames): fewer packets for
+/// as many bytes. Quinn hands ten to the kernel at once, which takes 64 KiB.
+const LARGEST_PACKET: u16 = 6500;
+
+/// So many packets may come before they are acknowledged, ...
+const ACK_AFTER: VarInt = VarInt::from_u32(9);
+
+/// ... or so long after the first of them: acknowledging each other packet, as QUIC does if it is
+/// not asked, costs a third of a large transfer.
+const ACK_WITHIN: Duration = Duration::from_millis(2);
+
 /// What all parts of the network share.
 pub struct Shared {
     pub(super) id: NodeId,
@@ -52,7 +66,10 @@ pub struct Shared {
     pub(super) peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
     pub(super) blobs: BlobSource,
     pub(super) admins: Arc<Semaphore>,
-    pub(super) closing: watch::Sender<bool>,
+    pub(super) reactor: Reactor,
+    /// Sessions with something to be written of which nobody was told.
+    untold: Mutex<Vec<Arc<Session>>>,
+    any_untold: AtomicBool,
     seats: Mutex<Seats>,
     events: mpsc::Sender<Event>,
 }
@@ -88,6 +105,34 @@ impl Shared {
     /// about to stop.
     pub async fn emit(&self, event: Event) {
         let _ = self.events.send(event).await;
+    }
+
+    /// Remembers a session that has something to be written.
+    pub fn untold(&self, session: Arc<Session>) {
+        lock(&self.untold).push(session);
+        self.any_untold.store(true, Ordering::Release);
+    }
+
+    /// Has the letters queued so far written.
+    pub fn flush(&self) {
+        if self.any_untold.load(Ordering::Acquire) {
+            self.reactor.pass(|| self.tell());
+        }
+    }
+
+    /// As [`Shared::flush`]; what runs in the network lets others go on first.
+    pub fn flush_soon(&self) {
+        match Reactor::is_here() {
+            true => self.reactor.wake(),
+            false => self.flush(),
+        }
+    }
+
+    /// Tells those who write that there is something.
+    pub fn tell(&self) {
+        if self.any_untold.swap(false, Ordering::AcqRel) {
+            lock(&self.untold).drain(..).for_each(|session| session.tell());
+        }
     }
 
     /// The peer of this id, if it is one.
@@ -155,20 +200,21 @@ pub struct Running {
     pub(super) thread: JoinHandle<()>,
 }
 
-/// Binds the socket and starts the thread. It ends after `closing` is set.
+/// Binds the socket and starts the thread. It ends with the reactor.
 pub fn listen(config: Config) -> Result<Running, ListenError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)
         .build()
         .map_err(ListenError::Thread)?;
-    let (shared, events) = bind(config.listen, config, &runtime)?;
+    let (shared, events) = bind(config.listen, config, runtime)?;
     let here = shared.clone();
+    let accepting = shared.runtime.spawn(accept(shared.clone()));
     let thread = thread::Builder::new()
         .name("net".into())
         .spawn(move || {
-            runtime.block_on(serve(here));
-            runtime.shutdown_timeout(GOODBYE);
+            let farewell = farewell(here.clone(), accepting);
+            here.reactor.stand_in(|| here.tell(), farewell, GOODBYE);
         })
         .map_err(ListenError::Thread)?;
     Ok(Running { shared, events, thread })
@@ -177,7 +223,7 @@ pub fn listen(config: Config) -> Result<Running, ListenError> {
 fn bind(
     listen: SocketAddr,
     config: Config,
-    runtime: &Runtime,
+    runtime: Runtime,
 ) -> Result<(Arc<Shared>, mpsc::Receiver<Event>), ListenError> {
     let failed = |why| ListenError::Bind { listen, why };
     let limits = config.limits;
@@ -192,11 +238,11 @@ fn bind(
         .max_incoming(limits.handshakes.max(1))
         .incoming_buffer_size(64 << 10)
         .incoming_buffer_size_total(1 << 20);
-    let _inside = runtime.enter();
+    let handle = runtime.handle().clone();
+    let _inside = handle.enter();
     let socket = UdpSocket::bind(listen).map_err(failed)?;
     let endpoint =
-        Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))
-            .map_err(failed)?;
+        Endpoint::new(sockets(), Some(server), socket, Arc::new(TokioRuntime)).map_err(failed)?;
     let mut incarnation = [0; 8];
     SystemRandom::new()
         .fill(&mut incarnation)
@@ -209,12 +255,14 @@ fn bind(
         local: endpoint.local_addr().map_err(failed)?,
         endpoint,
         transport,
-        runtime: runtime.handle().clone(),
+        runtime: handle.clone(),
         allowed,
         peers: RwLock::default(),
         blobs: config.blobs,
         admins: Arc::new(Semaphore::new(limits.admins.min(Semaphore::MAX_PERMITS))),
-        closing: watch::Sender::new(false),
+        reactor: Reactor::new(runtime),
+        untold: Mutex::default(),
+        any_untold: AtomicBool::new(false),
         seats: Mutex::default(),
         events,
         limits,
@@ -243,13 +291,23 @@ pub fn transport(limits: &Limits) -> TransportConfig {
         .receive_window(number(limits.peer_queue_bytes.saturating_mul(4)))
         .send_window(limits.peer_queue_bytes as u64)
         .datagram_receive_buffer_size(None);
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(LARGEST_PACKET);
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(ACK_AFTER).max_ack_delay(Some(ACK_WITHIN));
+    transport.mtu_discovery_config(Some(discovery)).ack_frequency_config(Some(acks));
     transport
 }
 
-async fn serve(shared: Arc<Shared>) {
-    let accepting = tokio::spawn(accept(shared.clone()));
-    // The sender is in `shared`: it cannot be gone.
-    let _ = shared.closing.subscribe().wait_for(|closing| *closing).await;
+/// How quinn's sockets shall behave, for nodes.
+pub fn sockets() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.max_udp_payload_size(LARGEST_PACKET).expect("it is between 1200 and 65527");
+    config
+}
+
+/// The end: waits a moment for letters to be settled, and tells the peers.
+async fn farewell(shared: Arc<Shared>, accepting: tokio::task::JoinHandle<()>) {
     accepting.abort();
     shared.endpoint.set_server_config(None);
     let peers: Vec<_> = read(&shared.peers).values().cloned().collect();

@@ -23,23 +23,16 @@ pub const COALESCE: usize = 64 << 10;
 /// One lane may hold this part of what a peer may: a lane that stalls leaves room for the others.
 const SHARE: usize = 4;
 
-/// Whoever sends letters; kept with them, and opaque here.
-pub type Owner = Arc<dyn Any + Send + Sync>;
+/// Whoever sends letters: kept with them until they are settled, and opaque here.
+pub trait Sender: Any + Clone + PartialEq + Send + Sync {}
 
-/// What a letter's sender knows it by.
-#[derive(Clone, Debug)]
-pub struct Ticket {
-    /// Who sent it, if that matters.
-    pub owner: Option<Owner>,
-    /// Which it is.
-    pub key: u128,
-}
+impl<T: Any + Clone + PartialEq + Send + Sync> Sender for T {}
 
 /// What became of letters that one sender sent one after the other.
 #[derive(Debug)]
 pub struct Settled {
-    /// Who sent them.
-    pub owner: Option<Owner>,
+    /// Who sent them: the [`Sender`] that was given.
+    pub owner: Arc<dyn Any + Send + Sync>,
     /// The key of each, and its fate. `unreachable`: it never left; `unknown`: the connection
     /// broke after it left.
     pub letters: Vec<(u128, Outcome)>,
@@ -68,7 +61,7 @@ struct Queue {
     /// `settled`.
     keys: VecDeque<u128>,
     /// Whose they are: so many in a row.
-    owners: VecDeque<(Option<Owner>, usize)>,
+    owners: VecDeque<(Arc<dyn Any + Send + Sync>, usize)>,
     settled: u64,
     closed: bool,
 }
@@ -98,14 +91,15 @@ impl Outgoing {
         self.letters.load(Ordering::Relaxed)
     }
 
-    /// Queues a letter, whose frame has `size` bytes, on the lane of its pair.
+    /// Queues a letter, whose frame has `size` bytes, on the lane of its pair. True if whoever
+    /// writes must be told.
     pub fn push(
         &self,
         pair: u64,
-        ticket: Ticket,
+        (owner, key): (&impl Sender, u128),
         letter: &Letter,
         size: usize,
-    ) -> Result<(), Unsent> {
+    ) -> Result<bool, Unsent> {
         let lane = (pair % LANES as u64) as usize;
         let mut queue = lock(&self.lanes[lane]);
         if queue.closed {
@@ -125,12 +119,14 @@ impl Outgoing {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         queue.waiting_bytes = bytes;
         queue.gather(letter, size);
-        queue.remember(ticket);
+        queue.remember(owner, key);
         drop(queue);
-        if self.waiting.fetch_or(1 << lane, Ordering::AcqRel) == 0 {
-            self.wake.notify_one();
-        }
-        Ok(())
+        Ok(self.waiting.fetch_or(1 << lane, Ordering::AcqRel) == 0)
+    }
+
+    /// Tells whoever writes that there are letters.
+    pub fn tell(&self) {
+        self.wake.notify_one();
     }
 
     /// Waits until [`Outgoing::lanes`] may have something new to say.
@@ -239,11 +235,11 @@ impl Queue {
         }
     }
 
-    fn remember(&mut self, Ticket { owner, key }: Ticket) {
+    fn remember(&mut self, owner: &impl Sender, key: u128) {
         self.keys.push_back(key);
         match self.owners.back_mut() {
-            Some((last, count)) if same(last, &owner) => *count += 1,
-            _ => self.owners.push_back((owner, 1)),
+            Some((last, count)) if last.downcast_ref() == Some(owner) => *count += 1,
+            _ => self.owners.push_back((Arc::new(owner.clone()), 1)),
         }
     }
 
@@ -256,20 +252,12 @@ impl Queue {
             let part = count.min(*run);
             count -= part;
             *run -= part;
-            let owner = if *run == 0 { owner.take() } else { owner.clone() };
+            let owner = owner.clone();
             let letters = self.keys.drain(..part).map(|key| (key, outcome)).collect();
             forgotten.push(Settled { owner, letters });
             self.owners.pop_front_if(|(_, run)| *run == 0);
         }
         forgotten
-    }
-}
-
-fn same(one: &Option<Owner>, other: &Option<Owner>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
     }
 }
 
@@ -286,7 +274,7 @@ mod tests {
         let body = vec![1; size - letter::frame_len(&letter) - if size < 64 { 0 } else { 2 }];
         let letter = Letter { body, ..letter };
         assert_eq!(letter::frame_len(&letter), size);
-        outgoing.push(pair, Ticket { owner: None, key }, &letter, letter::frame_len(&letter))
+        outgoing.push(pair, (&(), key), &letter, letter::frame_len(&letter)).map(|_| ())
     }
 
     fn small() -> Outgoing {
@@ -339,11 +327,9 @@ mod tests {
     #[test]
     fn each_sender_learns_of_its_own_letters_in_their_order() {
         let outgoing = Outgoing::new(&Limits::default());
-        let owners: Vec<Owner> = vec![Arc::new(0u8), Arc::new(1u8)];
         let letter = Letter { to: ActorId([1; 16]), body: vec![], carried: vec![], reply: None };
         for (key, owner) in (0..).zip([0, 0, 1, 0, 0, 0]) {
-            let ticket = Ticket { owner: Some(owners[owner].clone()), key };
-            outgoing.push(0, ticket, &letter, letter::frame_len(&letter)).unwrap();
+            outgoing.push(0, (&owner, key), &letter, letter::frame_len(&letter)).unwrap();
         }
         outgoing.take(0);
         let full = Reason::MailboxFull;
@@ -351,10 +337,7 @@ mod tests {
         settled.extend(outgoing.settle(0, 6, &[(5, full)]).unwrap());
         let told: Vec<_> = settled
             .into_iter()
-            .map(|told| {
-                let owner = told.owner.unwrap();
-                (owners.iter().position(|one| Arc::ptr_eq(one, &owner)).unwrap(), told.letters)
-            })
+            .map(|told| (*told.owner.downcast_ref::<i32>().unwrap(), told.letters))
             .collect();
         let expected = [
             (0, vec![(0, Ok(())), (1, Err(full))]),

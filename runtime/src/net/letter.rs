@@ -5,7 +5,7 @@
 //! says what is wrong with it.
 
 use super::wire::{LENGTH, Letter};
-use crate::address::{ActorId, Address, NodeId};
+use crate::address::{ActorId, Address, Hints, NodeId};
 
 // Major types of CBOR (RFC 8949, 3.1).
 const UNSIGNED: u8 = 0;
@@ -83,8 +83,8 @@ fn address_len(address: &Address) -> usize {
     let fixed = ADDRESS.len() + ID.len() + 16 + HINTS.len() + PROOF.len();
     fixed
         + head_len(usize::from(address.version))
-        + head_len(address.hints.as_slice().len())
-        + address.hints.as_slice().len() * (HINT.len() + 32)
+        + head_len(address.hints.nodes().len())
+        + address.hints.nodes().len() * (HINT.len() + 32)
         + head_len(address.proof.len())
         + address.proof.len()
 }
@@ -95,8 +95,9 @@ fn write_address(address: &Address, out: &mut Vec<u8>) {
     out.extend(ID);
     out.extend(&address.id.0);
     out.extend(HINTS);
-    head(ARRAY, address.hints.as_slice().len(), out);
-    for hint in address.hints.as_slice() {
+    let hints = address.hints.nodes();
+    head(ARRAY, hints.len(), out);
+    for hint in hints {
         out.extend(HINT);
         out.extend(&hint.0);
     }
@@ -187,11 +188,14 @@ impl<'a> Reader<'a> {
         let id = ActorId(self.array()?);
         self.skip(HINTS)?;
         let count = self.head(ARRAY)?;
-        let hint = |_| {
+        let mut hint = || {
             self.skip(HINT)?;
             self.array().map(NodeId)
         };
-        let hints = (0..count).map(hint).collect::<Option<Vec<_>>>()?;
+        let hints = match count {
+            1 => Hints::One(hint()?),
+            _ => (0..count).map(|_| hint()).collect::<Option<Vec<_>>>()?.into(),
+        };
         self.skip(PROOF)?;
         let proof = self.bytes()?.to_vec();
         Some(Address { version, id, hints: hints.into(), proof })
@@ -209,7 +213,7 @@ mod tests {
     fn address() -> impl Strategy<Value = Address> {
         let hints = vec(any::<[u8; 32]>().prop_map(NodeId), 0..30);
         (any::<u8>(), any::<[u8; 16]>(), hints, vec(any::<u8>(), 0..300)).prop_map(
-            |(version, id, hints, proof): (_, _, Vec<NodeId>, _)| Address {
+            |(version, id, hints, proof)| Address {
                 version,
                 id: ActorId(id),
                 hints: hints.into(),

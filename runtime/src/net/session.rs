@@ -10,7 +10,7 @@ use super::arrivals::{Arrivals, Outcome};
 use super::control::ControlQueue;
 use super::endpoint::Shared;
 use super::frames::Frames;
-use super::lanes::{Outgoing, Ticket};
+use super::lanes::{Outgoing, Sender};
 use super::links::Links;
 use super::peer::Peer;
 use super::tls;
@@ -93,8 +93,10 @@ impl Receipt {
         numbers.zip(outcomes).for_each(|(number, outcome)| arrivals.settle(number, outcome));
         let report = arrivals.may_report();
         drop(arrivals);
-        if report {
-            self.session.control.report(self.lane);
+        if report && self.session.control.report(self.lane) {
+            // An answer that is sent at once takes the report with it.
+            self.session.shared.untold(self.session.clone());
+            self.session.shared.flush_soon();
         }
     }
 }
@@ -198,16 +200,29 @@ impl Session {
     }
 
     /// Queues a letter.
-    pub fn send(&self, pair: u64, letter: &Letter, ticket: Ticket) -> Result<(), Unsent> {
+    pub fn send(
+        self: &Arc<Self>,
+        pair: u64,
+        letter: &Letter,
+        ticket: (&impl Sender, u128),
+    ) -> Result<(), Unsent> {
         let limits = &self.shared.limits;
         letter.check(limits).map_err(|_| Unsent::TooLarge)?;
         let size = letter::frame_len(letter);
         if size > limits.frame_bytes {
             return Err(Unsent::TooLarge);
         }
-        self.outgoing.push(pair, ticket, letter, size)?;
+        if self.outgoing.push(pair, ticket, letter, size)? {
+            self.shared.untold(self.clone());
+        }
         self.peer.count_out();
         Ok(())
+    }
+
+    /// Has what is queued written: letters, and reports of those that came.
+    pub fn tell(&self) {
+        self.outgoing.tell();
+        self.control.tell();
     }
 
     /// Queues a monitor.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::identity::Identity;
 use super::wire::Letter;
-use super::{Config, Event, Net, Outcome, PeerConfig, Receipt, Settled, Ticket, Unsent};
+use super::{Config, Event, Net, Outcome, PeerConfig, Receipt, Settled, Unsent};
 use crate::address::{ActorId, NodeId};
 use crate::limits::Limits;
 
@@ -161,7 +161,7 @@ async fn pair() -> (Node, Node) {
 }
 
 fn send(net: &Net, to: NodeId, pair: u64, letter: &Letter, key: u64) -> Result<(), Unsent> {
-    net.send(to, pair, letter, Ticket { owner: None, key: u128::from(key) })
+    net.queue(to, pair, letter, &(), u128::from(key)).inspect(|()| net.flush())
 }
 
 fn letter(body: &[u8]) -> Letter {

@@ -4,9 +4,23 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Router;
 use crate::address::{ActorId, Address, NodeId};
-use crate::mailbox::{Inlet, Letter, Message, Reply};
-use crate::net::{Outcome, Settled, Ticket, wire};
+use crate::mailbox::{Inlet, Letter, Message, Place, Question, Reply};
+use crate::net::{Net, Outcome, Settled, Unsent, wire};
 use crate::reason::Reason;
+
+/// Marks the key of a question; below it is a place, or a letter's token.
+const QUESTION: u128 = 1 << 64;
+
+/// What to do when a letter on its way to another node is settled.
+pub(super) enum Ticket {
+    Letter { sender: Inlet, token: u64 },
+    Question(Question),
+    Administrator(ActorId),
+}
+
+/// Stands for all administrators: their tickets are known by their reply id.
+#[derive(Clone, PartialEq)]
+struct Administrators;
 
 impl Router {
     /// Letters from another node; gives what became of each.
@@ -19,24 +33,26 @@ impl Router {
 
     /// Letters to another node were taken, or not.
     pub fn settled(&self, Settled { owner, letters }: Settled) {
-        match owner.map(|owner| owner.downcast::<Inlet>()) {
-            Some(Ok(sender)) => {
-                for (token, outcome) in letters {
-                    match outcome {
-                        Ok(()) => sender.mailbox().unreserve(),
-                        Err(reason) => {
-                            let token = token as u64;
-                            sender.notify(Message::Undelivered { token, reason });
-                        }
-                    }
+        let Some(sender) = owner.downcast_ref::<Inlet>() else {
+            for (id, outcome) in letters {
+                if let Err(reason) = outcome {
+                    self.answer(ActorId(id.to_be_bytes()), Err(reason));
                 }
             }
-            // Questions: the answer settles those that were taken.
-            _ => {
-                for (reply, outcome) in letters {
-                    if let Err(reason) = outcome {
-                        self.answer(ActorId(reply.to_be_bytes()), Err(reason));
-                    }
+            return;
+        };
+        for (key, outcome) in letters {
+            match (key & QUESTION != 0, outcome) {
+                (false, Ok(())) => sender.mailbox().unreserve(),
+                (false, Err(reason)) => {
+                    sender.notify(Message::Undelivered { token: key as u64, reason });
+                }
+                // The answer will settle it.
+                (true, Ok(())) => {}
+                (true, Err(reason)) => {
+                    let place = Place { at: (key >> 32) as u32, generation: key as u32 };
+                    // An asker that is gone has nobody to tell.
+                    let _ = Question { asker: sender.clone(), place }.answer(Err(reason));
                 }
             }
         }
@@ -49,7 +65,7 @@ impl Router {
         from: ActorId,
         to: ActorId,
         letter: Letter,
-        sender: Option<(&Inlet, u64)>,
+        ticket: Ticket,
     ) -> Result<(), Reason> {
         let net = self.net.get().ok_or(Reason::Unreachable)?;
         let Letter { body, carried, reply } = letter;
@@ -57,23 +73,38 @@ impl Router {
             Reply::Here(question) => self.make_known(&question),
             Reply::There(address) => address,
         });
-        let ticket = match (sender, &reply) {
-            (Some((sender, token)), _) => {
+        let letter = wire::Letter { to, body, carried, reply };
+        let lane = lane_of(from);
+        let sent: Result<(), Unsent> = match ticket {
+            Ticket::Letter { sender, token } => {
                 // Its notice holds a place until the other node has settled it.
                 sender.mailbox().reserve();
-                Ticket { owner: Some(sender.shared()), key: u128::from(token) }
+                net.queue(node, lane, &letter, &sender, u128::from(token)).inspect_err(|_| {
+                    sender.mailbox().unreserve();
+                })
             }
-            (None, Some(reply)) => Ticket { owner: None, key: u128::from_be_bytes(reply.id.0) },
-            // Nobody is to be told.
-            (None, None) => Ticket { owner: None, key: 0 },
+            Ticket::Question(Question { asker, place }) => {
+                let place = u128::from(place.at) << 32 | u128::from(place.generation);
+                net.queue(node, lane, &letter, &asker, QUESTION | place)
+            }
+            Ticket::Administrator(id) => {
+                let key = u128::from_be_bytes(id.0);
+                net.queue(node, lane, &letter, &Administrators, key).inspect(|()| net.flush())
+            }
         };
-        let letter = wire::Letter { to, body, carried, reply };
-        net.send(node, lane_of(from), &letter, ticket).map_err(|unsent| {
-            if let Some((sender, _)) = sender {
-                sender.mailbox().unreserve();
-            }
-            unsent.into()
-        })
+        Ok(sent?)
+    }
+
+    /// Has the letters sent so far leave for other nodes.
+    pub fn flush(&self) {
+        if let Some(net) = self.net.get() {
+            net.flush();
+        }
+    }
+
+    /// The way to other nodes, if there is one.
+    pub fn net(&self) -> Option<&Net> {
+        self.net.get()
     }
 
     /// The other node where an address was last seen.
