@@ -11,10 +11,12 @@ endif
 
 # `make demo KEEP=1` leaves the nodes up.
 export KEEP
-# `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3.
-export QUICK ROW ROUNDS
+# `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3;
+# ATTRIBUTE=1 shows where a letter's time goes instead.
+export QUICK ROW ROUNDS ATTRIBUTE
+RUSM := $(CARGO_TARGET_DIR)/rusm
 
-.PHONY: demo test bench toolchain build lint fmt deny doc
+.PHONY: demo test test-parked bench toolchain build lint fmt deny doc
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
@@ -24,11 +26,18 @@ demo: build
 test: build
 	cargo test --workspace --quiet
 
+## The scenarios once more, with every actor parked between every two messages.
+test-parked: build
+	PARK=1 cargo test --package tests --test all
+
 ## This project and its peers measured side by side; target/bench.json has the figures.
 bench: toolchain
 	@scripts/bench-peers.sh
 	cargo build --release --quiet --package edge-host
 	cargo build --release --quiet --manifest-path tests/bench/Cargo.toml
+	-cd tests/bench/peers/rusm && RUSTC="$$(../../../../scripts/toolchain.sh --print)" cargo build \
+	  --release --quiet --target wasm32-unknown-unknown --package rusm-guest --target-dir "$(RUSM)"
+	-cd tests/bench/peers/rusm && cargo build --release --quiet --target-dir "$(RUSM)"
 	@"$(CARGO_TARGET_DIR)/release/bench"
 
 ## A rustc that builds for wasm32: rustup's target, or Debian's sources where rustup can't.

@@ -39,7 +39,7 @@ has_target "$PREFIX/bin/rustc" && found "$PREFIX/bin/rustc"
 # The ordinary way; it must not hold up a machine without a network.
 if command -v rustup >/dev/null; then
   say "adding $target with rustup"
-  timeout -k 1 18 rustup target add "$target" >/dev/null 2>&1 || true
+  timeout -k 1 60 rustup target add "$target" >/dev/null 2>&1 || true
   has_target rustc && found rustc
 fi
 

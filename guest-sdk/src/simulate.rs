@@ -34,7 +34,7 @@ pub enum Grant {
     Topic(&'static str),
     /// A pin, by name.
     Pin(&'static str),
-    /// A sensor, by name.
+    /// A sensor, by name. `topic:NAME` reads what is published on a topic, as on a host.
     Sensor(&'static str),
     /// The right to spawn [`Builder::component`]s of this name.
     Child(&'static str),
@@ -209,6 +209,7 @@ impl<A: Actor> Builder<A> {
     /// The nodes, about to boot.
     pub fn build(self) -> Sim<A> {
         let mut inner = Simulation::new(self.seed, self.network);
+        inner.read(reading);
         for (name, world, component) in self.components {
             inner.component(name, world, component);
         }
@@ -243,6 +244,20 @@ impl<A: Actor> Builder<A> {
         self.roles.push((role, grants.to_vec()));
         self
     }
+}
+
+/// The value of a published reading: what a host looks for in a body, too.
+fn reading(body: &[u8]) -> Option<f64> {
+    #[derive(serde::Deserialize)]
+    enum Published {
+        Reading(Value),
+    }
+    #[derive(serde::Deserialize)]
+    struct Value {
+        value: f64,
+    }
+    let Published::Reading(Value { value }) = codec::decode(body).ok()?;
+    Some(value)
 }
 
 fn native<B: Actor>() -> Component {

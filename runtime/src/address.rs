@@ -55,10 +55,7 @@ pub enum Hints {
 impl Hints {
     /// The best guess.
     pub fn first(&self) -> Option<NodeId> {
-        match self {
-            Self::One(node) => Some(*node),
-            Self::Many(nodes) => nodes.first().copied(),
-        }
+        self.nodes().first().copied()
     }
 
     /// All of them.

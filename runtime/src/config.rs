@@ -135,8 +135,17 @@ impl Manifest {
     }
 }
 
-/// The user's data folder for edge-host, if the environment tells.
+/// Whether an actor can have this name; if not, one line says what to write.
+pub fn check_name(name: &str) -> Result<(), String> {
+    grant::check_name(name)
+}
+
+/// A node's data folder where nothing else is said, if the environment tells: `EDGE_HOST_DATA`,
+/// else the user's.
 pub fn default_data() -> Option<PathBuf> {
+    if let Some(data) = std::env::var_os("EDGE_HOST_DATA").filter(|data| !data.is_empty()) {
+        return std::path::absolute(data).ok();
+    }
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")))?;
     Some(base.join("edge-host"))

@@ -15,6 +15,7 @@ mod rows;
 mod sensors;
 mod thermal;
 mod thread;
+mod topic;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::address::ActorId;
+use crate::address::{ActorId, TopicId};
 use crate::config::grant::{BusSpec, Direction, PinLine, PinSpec, SensorSource, SensorSpec};
 use crate::limits::Limits;
 use backend::{Line, Probe};
@@ -260,6 +261,9 @@ impl Devices {
         let open = |why| DeviceError::Open { grant: spec.to_string(), why };
         let now = self.shared.now();
         let mut probe: Box<dyn Probe> = match &spec.source {
+            SensorSource::Topic { .. } => {
+                return lock(&self.shared.sensors).add(spec, None, None, now);
+            }
             SensorSource::Bench { file, column } => {
                 let (most, every) = (self.limits.trace_bytes, spec.every);
                 Box::new(bench::Trace::open((file, column), every, most, now).map_err(open)?)
@@ -273,7 +277,7 @@ impl Devices {
             SensorSource::Proc(reading) => Box::new(proc::Proc::open(&self.root, reading)),
         };
         let first = probe.read(now).map_err(open)?;
-        let id = lock(&self.shared.sensors).add(spec, probe, first, now)?;
+        let id = lock(&self.shared.sensors).add(spec, Some(probe), first, now)?;
         self.shared.wake();
         Ok(id)
     }
@@ -281,6 +285,14 @@ impl Devices {
     /// A sensor's last reading, if there is one yet.
     pub fn last(&self, sensor: SensorId) -> Option<Reading> {
         lock(&self.shared.sensors).last(sensor)
+    }
+
+    /// Something was published on a topic: if it is a reading, sensors that are that topic read it.
+    pub fn published(&self, topic: TopicId, body: &[u8]) {
+        if let Some(value) = topic::value(body) {
+            let reading = Reading { value, at: self.shared.now() };
+            lock(&self.shared.sensors).tell(topic, reading);
+        }
     }
 
     /// One user less of a sensor; without users it is not sampled any more.

@@ -22,7 +22,7 @@ mod session;
 mod streams;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub mod tls;
 pub mod wire;
 
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ mod events;
 mod grants;
 pub mod plan;
 mod serve;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -88,6 +89,14 @@ pub enum StartError {
     },
 }
 
+/// An actor that starts once its component is to be had.
+#[derive(Clone)]
+struct Waiting {
+    config: ActorConfig,
+    /// What is missing: the component, or that of a child.
+    cid: Cid,
+}
+
 /// A running node.
 pub struct Node {
     /// Who it is.
@@ -108,10 +117,13 @@ pub struct Node {
     engine: Engine,
     compiler: Compiler,
     codes: Mutex<BTreeMap<Cid, Weak<Code>>>,
-    /// Holds back all but one deployment, so that a component is fetched and compiled once.
+    /// Holds back all but one that wants a component's code, so that it is fetched and compiled
+    /// once; whoever wants another one does not wait.
+    making: Mutex<BTreeMap<Cid, Arc<tokio::sync::Mutex<()>>>>,
+    /// Holds back all but one that changes who runs under which name.
     deploying: tokio::sync::Mutex<()>,
     /// Actors whose component isn't to be had yet.
-    waiting: Mutex<BTreeMap<String, ActorConfig>>,
+    waiting: Mutex<BTreeMap<String, Waiting>>,
     _lock: Lock,
 }
 
@@ -120,7 +132,7 @@ impl Node {
     pub fn start(manifest: Manifest, compiler: Compiler) -> Result<Arc<Self>, StartError> {
         let Manifest { node: config, mut limits, actors } = manifest;
         let plan = Plan::of_this_machine(&limits);
-        limits.actors = plan.actors;
+        (limits.actors, limits.live) = (plan.actors, plan.live);
         let data = config.data;
         let lock = Lock::take(&data)?;
         let identity = Identity::open(&data, NODE_KEY)?;
@@ -138,15 +150,11 @@ impl Node {
             listen: config.listen,
             identity,
             admin: Some(admin.id()),
-            peers: config
-                .peers
-                .into_iter()
-                .map(|peer| PeerConfig { id: peer.id, at: peer.at })
-                .collect(),
+            peers: config.peers.into_iter().map(peer).collect(),
             limits: limits.clone(),
             blobs: blob_source(blobs.clone()),
         })?;
-        router.connect(net.clone());
+        router.connect(net.clone(), devices.clone());
         let limits = Arc::new(limits);
         let reads =
             Reader { state: state.clone(), devices: devices.clone(), router: router.clone() };
@@ -176,6 +184,7 @@ impl Node {
             engine,
             compiler,
             codes: Mutex::default(),
+            making: Mutex::default(),
             deploying: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             _lock: lock,
@@ -217,6 +226,7 @@ impl Node {
     /// Starts the manifest's actors, then those that an administrator started earlier. One whose
     /// component isn't to be had yet waits for a peer that has it.
     fn begin(self: &Arc<Self>, actors: BTreeMap<String, ActorConfig>) -> Result<(), StartError> {
+        self.sweep()?;
         let mut all = BTreeMap::new();
         for (name, value) in self.state.records(STARTED)? {
             let name = String::from_utf8_lossy(&name).into_owned();
@@ -241,7 +251,7 @@ impl Node {
                 Ok(Ok(())) => {}
                 Ok(Err(DeployError::Missing(cid))) => {
                     tracing::warn!("actor {name} waits for a peer that has {cid}");
-                    lock(&self.waiting).insert(name, config);
+                    lock(&self.waiting).insert(name, Waiting { config, cid });
                 }
                 Ok(Err(why)) => return Err(StartError::Actor { name, why }),
                 Err(_) => return Err(StartError::Actor { name, why: DeployError::Stopping }),
@@ -266,6 +276,10 @@ impl Node {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
+}
+
+fn peer(peer: crate::config::Peer) -> PeerConfig {
+    PeerConfig { id: peer.id, at: peer.at }
 }
 
 fn blob_source(blobs: Blobs) -> crate::net::blobs::BlobSource {

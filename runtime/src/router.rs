@@ -10,7 +10,7 @@ mod remote;
 mod topics;
 mod watch;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::clock::{Alarm, Clock};
+use crate::device::Devices;
 use crate::mailbox::{Inlet, Letter, Mailbox, Message, Question, Reply, Timer, To};
 use crate::net::Net;
 use crate::reason::Reason;
@@ -55,6 +56,7 @@ pub struct Router {
     me: NodeId,
     clock: Clock<Due>,
     net: OnceLock<Net>,
+    devices: OnceLock<Arc<Devices>>,
     inlets: DashMap<ActorId, Inlet, IdHash>,
     gone: DashMap<ActorId, Reason>,
     /// Who waits for an answer that comes under an id.
@@ -77,6 +79,7 @@ impl Router {
             me,
             clock,
             net: OnceLock::new(),
+            devices: OnceLock::new(),
             inlets: DashMap::default(),
             gone: DashMap::new(),
             askers: DashMap::default(),
@@ -91,10 +94,11 @@ impl Router {
         self.me
     }
 
-    /// The way to other nodes; without one, all of them are unreachable.
-    pub fn connect(&self, net: Net) {
+    /// The way to other nodes, without which all of them are unreachable, and to sensors that are
+    /// topics.
+    pub fn connect(&self, net: Net, devices: Arc<Devices>) {
         // A second one would be a bug of the node's wiring, and the first stays good.
-        let _ = self.net.set(net);
+        let _ = (self.net.set(net), self.devices.set(devices));
     }
 
     /// Makes an actor reachable.
@@ -124,7 +128,7 @@ impl Router {
     /// Sends a letter. If it can't be delivered, the sender gets a notice with the token.
     pub fn send(&self, sender: &Inlet, to: To, letter: Letter, token: u64) {
         let ticket = || Ticket::Letter { sender: sender.clone(), token };
-        if let Some(Err(reason)) = self.dispatch(sender.owner(), to, letter, ticket) {
+        if let Err(reason) = self.dispatch(sender.owner(), to, letter, ticket) {
             sender.mailbox().reserve();
             sender.notify(Message::Undelivered { token, reason });
         }
@@ -134,8 +138,7 @@ impl Router {
     pub fn ask(&self, question: Question, to: To, mut letter: Letter) {
         letter.reply = Some(Reply::Here(question.clone()));
         let ticket = || Ticket::Question(question.clone());
-        let from = question.asker.owner();
-        if let Some(Err(reason)) = self.dispatch(from, to, letter, ticket) {
+        if let Err(reason) = self.dispatch(question.asker.owner(), to, letter, ticket) {
             // An asker that is gone has nobody to tell.
             let _ = question.answer(Err(reason));
         }
@@ -159,7 +162,7 @@ impl Router {
         });
         let to = To::Actor(to.clone(), None);
         let ticket = || Ticket::Administrator(id);
-        if let Some(Err(reason)) = self.dispatch(ActorId::random(), to, letter, ticket) {
+        if let Err(reason) = self.dispatch(ActorId::random(), to, letter, ticket) {
             self.answer(id, Err(reason));
         }
         receiver
@@ -252,26 +255,27 @@ impl Router {
         }
     }
 
-    /// `None`: on its way to another node, and the ticket will be settled.
+    /// Gives a letter to its mailbox, or sets it on its way to another node: there the ticket will
+    /// be settled.
     fn dispatch(
         &self,
         from: ActorId,
         to: To,
         letter: Letter,
         ticket: impl FnOnce() -> Ticket,
-    ) -> Option<Result<(), Reason>> {
+    ) -> Result<(), Reason> {
         let address = match to {
-            To::Reply(Reply::Here(question)) => return Some(question.answer(Ok(letter))),
+            To::Reply(Reply::Here(question)) => return question.answer(Ok(letter)),
             // One that is closed may live again, in another mailbox under the same id.
             To::Actor(_, Some(inlet)) if inlet.mailbox().closed().is_none() => {
-                return Some(inlet.post(letter));
+                return inlet.post(letter);
             }
             To::Actor(address, _) | To::Reply(Reply::There(address)) => address,
         };
         let node = match self.elsewhere(&address) {
             Some(node) if !self.inlets.contains_key(&address.id) => node,
-            _ => return Some(self.post(address.id, letter)),
+            _ => return self.post(address.id, letter),
         };
-        self.send_away(node, from, address.id, letter, ticket()).err().map(Err)
+        self.send_away(node, from, address.id, letter, ticket())
     }
 }

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod guests;
 pub mod process;
 pub mod relay;
+pub mod tracer;
 
 use std::time::{Duration, Instant};
 
@@ -23,4 +24,9 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::R
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether an actor in this state of `ls actors` takes messages: with an instance, or parked.
+pub fn lives(state: Option<&str>) -> bool {
+    matches!(state, Some("ready" | "parked"))
 }

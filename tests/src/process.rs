@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
 use crate::{guests, wait_for};
@@ -38,6 +38,23 @@ pub fn edge_host(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// With `PARK=1` in the environment, a manifest under which each actor is parked between every two
+/// messages; what it sets of this by itself stays.
+fn parked(manifest: &str) -> String {
+    let limit = |name: &str, line: &str| match manifest.contains(name) {
+        true => String::new(),
+        false => format!("{line}\n"),
+    };
+    if std::env::var("PARK").is_err() {
+        return manifest.into();
+    }
+    let lines = limit("park-ms", "park-ms = 0") + &limit("batch", "batch = 1");
+    match manifest.split_once("[limits]\n") {
+        Some((before, after)) => format!("{before}[limits]\n{lines}{after}"),
+        None => format!("{manifest}\n[limits]\n{lines}"),
+    }
+}
+
 impl Process {
     /// Writes the manifest and starts a node with it; returns when it can be spoken to. `data` in
     /// the folder is its data folder.
@@ -47,20 +64,27 @@ impl Process {
 
     /// Waits until it can be spoken to.
     pub fn listening(mut self) -> anyhow::Result<Self> {
-        let listens = || {
-            let ended = self.child.try_wait().ok().flatten();
-            let file = self.folder.join("data/node.json");
-            let pid = || -> Option<u64> {
-                let text = std::fs::read(file).ok()?;
-                serde_json::from_slice::<Value>(&text).ok()?["pid"].as_u64()
-            };
-            let ready = pid() == Some(u64::from(self.child.id()));
-            (ended.is_some() || ready).then_some(ended)
-        };
-        if let Some(status) = wait_for("the node listens", listens)? {
-            bail!("the node ended with {status}: {}", self.log());
+        let mut said = 0;
+        loop {
+            match wait_for("the node listens", || self.listens()) {
+                Ok(None) => return Ok(self),
+                Ok(Some(status)) => bail!("the node ended with {status}: {}", self.log()),
+                Err(why) if self.log().len() == said => return Err(why.context(self.log())),
+                // It compiles what it runs: on a busy machine each component takes its time.
+                Err(_) => said = self.log().len(),
+            }
         }
-        Ok(self)
+    }
+
+    /// Something if it can be spoken to, or has ended: then with its status.
+    fn listens(&mut self) -> Option<Option<ExitStatus>> {
+        let ended = self.child.try_wait().ok().flatten();
+        let pid = || -> Option<u64> {
+            let text = std::fs::read(self.folder.join("data/node.json")).ok()?;
+            serde_json::from_slice::<Value>(&text).ok()?["pid"].as_u64()
+        };
+        let ready = pid() == Some(u64::from(self.child.id()));
+        (ended.is_some() || ready).then_some(ended)
     }
 
     /// Starts a node by a command of the caller's (a shell that sets limits, say), to which
@@ -68,7 +92,7 @@ impl Process {
     pub fn spawn(folder: &Path, manifest: &str, mut command: Command) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join("node.toml");
-        std::fs::write(&path, manifest)?;
+        std::fs::write(&path, parked(manifest))?;
         let mut child = command
             .arg("run")
             .arg(&path)
@@ -155,6 +179,15 @@ impl Process {
     pub fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let child = &mut self.child;
         wait_for("the node ends", || child.try_wait().ok().flatten())
+    }
+
+    /// Whether it has ended; it is still there to be waited for.
+    pub fn has_ended(&self) -> anyhow::Result<bool> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("it has ended")?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // Where it is traced, its stops are told, too.
+        let ended = waitid(WaitId::Pid(pid), look)?.is_some_and(|it| it.exited() || it.killed());
+        Ok(ended)
     }
 
     /// Sends it a signal.

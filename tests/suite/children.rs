@@ -1,5 +1,7 @@
 //! Parents and children.
 
+use edge_host::address::{ActorId, Address};
+use edge_host::store::state::State;
 use serde_json::json;
 use tests::wait_for;
 
@@ -12,6 +14,58 @@ fn family(child: &str) -> Lab {
     let grants =
         format!("grant = {{ w = \"actor:w\", kid = {{ spawn = \"$probe\", {child} }} }}\n");
     Lab::new(&format!("{limits}[actor.p]\n{probe}{grants}[actor.w]\n{probe}"))
+}
+
+/// What a node has on its disk of an actor: durable keys, and letters set aside. The node is down.
+fn left(lab: &Lab, actor: ActorId) -> (Vec<String>, usize) {
+    let state = State::open(&lab.folder.path().join("data")).unwrap();
+    let mut keys = Vec::new();
+    let take = |key: &[u8], _: &[u8]| {
+        keys.push(String::from_utf8_lossy(key).into_owned());
+        true
+    };
+    state.values(actor, b"", b"", take).unwrap();
+    let aside = state.records("set-aside").unwrap();
+    (keys, aside.iter().filter(|(name, _)| name.starts_with(&actor.0)).count())
+}
+
+/// Has `p` spawn a child that stores something and has a message set aside; gives both ids.
+fn spawn_one_that_leaves_traces(lab: &Lab) -> (ActorId, ActorId) {
+    lab.say(
+        "p",
+        json!([
+            {"Spawn": ["kid", "one", 1]},
+            {"Ask": ["one", 2, 60_000, ["Panic"]]},
+            {"Ask": ["one", 3, 60_000, [{"Put": ["key", "value"]}]]},
+        ]),
+    );
+    lab.hears("p", "answer 3: ");
+    let id = |name: &str| lab.actor(name).address.parse::<Address>().unwrap().id;
+    let child = lab.becomes(&children(lab)[0], |row| row.stored > 0 && row.set_aside == 1);
+    (id("p"), id(&child.name))
+}
+
+#[test]
+fn what_a_child_stored_is_removed_at_its_end() {
+    let mut lab = family("max = 1");
+    let (parent, child) = spawn_one_that_leaves_traces(&lab);
+    lab.say("p", json!([{"Stop": "one"}]));
+    lab.hears("p", "down 1: Stopped");
+    assert!(lab.node.interrupt().unwrap().success());
+    assert_eq!(left(&lab, child), (vec![], 0));
+    assert_eq!(left(&lab, parent), (vec!["starts".to_string()], 0));
+}
+
+#[test]
+fn what_a_child_stored_is_removed_after_its_node_was_killed() {
+    let mut lab = family("max = 1");
+    let (parent, child) = spawn_one_that_leaves_traces(&lab);
+    lab.node.kill().unwrap();
+    assert_eq!(left(&lab, child), (vec!["key".to_string(), "starts".to_string()], 1));
+    lab.restart();
+    lab.node.kill().unwrap();
+    assert_eq!(left(&lab, child), (vec![], 0));
+    assert_eq!(left(&lab, parent).0, ["starts"]);
 }
 
 fn children(lab: &Lab) -> Vec<String> {

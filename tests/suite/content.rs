@@ -8,7 +8,7 @@ use edge_host::store::blobs::cid_of;
 use serde_json::json;
 use tests::process::{self, Process};
 use tests::relay::Relay;
-use tests::wait_for;
+use tests::{lives, wait_for};
 
 use crate::nodes::{self, QUICK, Two, refusal};
 
@@ -188,13 +188,26 @@ fn an_actor_of_the_manifest_starts_as_soon_as_a_peer_has_its_component() -> Resu
     let relay = Relay::open()?;
     let cid = &nodes::pair().cid;
     let to_b = nodes::peer(&b, Some(&relay.address().to_string()));
-    let actor = format!("[actor.waiter]\ncomponent = \"{cid}\"\n");
-    let node = Process::start(&at_a, &nodes::manifest(&[to_b], &actor))?;
+    let component = format!("component = \"{cid}\"\n");
+    let actors = format!("[actor.waiter]\n{component}[actor.unwanted]\n{component}");
+    let node = Process::start(&at_a, &nodes::manifest(&[to_b], &actors))?;
     node.says(&format!("actor waiter waits for a peer that has {cid}"))?;
+    let row = node.actor("waiter")?;
+    assert_eq!((&row["state"], &row["component"]), (&json!("waiting"), &json!(cid)));
+    let why = format!("no blob {cid} here or at any connected peer: `edge-host add FILE`");
+    assert!(row["last-failure"].as_str().is_some_and(|last| last.contains(&why)), "{row}");
+    let refused = refusal(node.send("waiter", &json!("Version")));
+    assert!(refused.contains(&format!("actor waiter does not run yet: {why}")), "{refused}");
+    node.run(&["stop", "unwanted"])?;
+    assert!(node.actor("unwanted").is_err());
     let peer = Process::start(&at_b, &nodes::manifest(&[nodes::peer(&a, None)], ""))?;
     add(&peer, &nodes::pair().file)?;
     relay.lead_to(peer.address()?);
     node.says(&format!("actor waiter starts at last: fetched from peer {b}"))?;
     assert_eq!(node.send("waiter", &json!("Version"))?, 1);
+    let running = node.actor("waiter")?;
+    assert!(lives(running["state"].as_str()));
+    assert_eq!(running["address"], row["address"]);
+    assert!(node.actor("unwanted").is_err());
     Ok(())
 }

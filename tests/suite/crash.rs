@@ -1,6 +1,8 @@
 //! A node that is killed under load, and one whose disk is full: nothing acknowledged is lost, and
 //! nothing half done shows.
 
+mod steps;
+
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

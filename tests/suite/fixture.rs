@@ -186,6 +186,21 @@ impl Lab {
         }
     }
 
+    /// As [`Lab::tell`], where the node may die of it: that is an error, too.
+    pub fn tell_while_it_lives(&self, name: &str, steps: Value) -> anyhow::Result<Vec<String>> {
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| self.tell(name, steps));
+            while !asked.is_finished() {
+                if self.node.has_ended()? {
+                    self.hang_up();
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            asked.join().unwrap()
+        })
+    }
+
     /// As [`Lab::tell`], for steps that go well.
     pub fn say(&self, name: &str, steps: Value) -> Vec<String> {
         self.tell(name, steps).unwrap_or_else(|error| panic!("{error}\n{}", self.log(name)))

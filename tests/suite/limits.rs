@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::json;
-use tests::{guests, wait_for};
+use tests::{guests, lives, wait_for};
 
 use crate::fixture::Lab;
 
@@ -33,7 +33,7 @@ fn a_node_with_the_system_actors_serves_in_the_address_space_of_a_small_pi() {
     let mut lab = Lab::started_by(command, folder, SYSTEM);
     lab.node.says("1464 MiB of address space").unwrap();
     for name in ["gossip", "document", "room"] {
-        lab.becomes(name, |row| row.state == "ready");
+        lab.becomes(name, |row| lives(Some(&row.state)));
     }
     let set = json!({"Set": {"key": "colour", "value": {"Text": "green"}}});
     assert_eq!(lab.node.send("document", &set).unwrap(), json!("Done"));
@@ -50,7 +50,7 @@ fn an_idle_node_with_the_system_actors_takes_little_memory() {
     lab.node.interrupt().unwrap();
     lab.restart();
     for name in ["gossip", "document", "room"] {
-        lab.becomes(name, |row| row.state == "ready");
+        lab.becomes(name, |row| lives(Some(&row.state)));
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", lab.node.pid())).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

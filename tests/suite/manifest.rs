@@ -1,6 +1,11 @@
 //! Manifests that are refused: one line that names the file, the line, and what to write.
 
-use crate::fixture::{manifest, refused};
+use std::process::Command;
+
+use tests::guests;
+use tests::process::Process;
+
+use crate::fixture::{Lab, error_line, guest, manifest, refused};
 
 /// What a node says of a manifest; `line` counts from the first line after `[node]`'s three.
 fn says(actors: &str, line: usize, words: &[&str]) {
@@ -73,4 +78,25 @@ fn a_manifest_that_is_not_there_is_named() {
     let said = error.unwrap_err().to_string();
     assert!(said.contains("nowhere.toml") && said.contains("cannot be read"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_name_that_no_manifest_could_have_is_refused_on_the_command_line_too() {
+    let lab = Lab::new("[actor.a]\ncomponent = \"$probe\"\n");
+    for name in ["a b", "a/kid-12345678", "", "ä"] {
+        let start = ["start", &guest("probe").cid, "--as", name];
+        let error = error_line(&lab.node.run(&start).unwrap_err().to_string());
+        assert!(error.contains(&format!("{name:?} is no name: write 1 to 64 letters")), "{error}");
+    }
+    assert_eq!(lab.actors().len(), 1);
+}
+
+#[test]
+fn a_manifest_without_a_data_folder_means_the_one_that_commands_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(guests::edge_host().unwrap());
+    command.env("EDGE_HOST_DATA", folder.path().join("data"));
+    let text = "[node]\nlisten = \"127.0.0.1:0\"\n";
+    let node = Process::spawn(folder.path(), text, command).unwrap().listening().unwrap();
+    assert_eq!(node.run(&["ls", "blobs", "--json"]).unwrap().trim(), "[]");
 }

@@ -31,6 +31,7 @@ guest!(pair2, "tests/guests/pair2");
 guest!(picky, "tests/guests/picky");
 guest!(gossip, "actors/gossip");
 guest!(crdt, "actors/crdt");
+guest!(sensor, "actors/sensor");
 guest!(thermostat, "examples/thermostat");
 
 fn build(folder: &str) -> Guest {

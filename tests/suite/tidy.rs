@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use tests::guests::repository;
 
 /// A source file of the repository.
-struct Source {
+pub struct Source {
     /// Its path from the repository's folder.
-    path: String,
-    text: String,
+    pub path: String,
+    pub text: String,
 }
 
 /// All Rust sources of the workspace, those that cargo makes apart.
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     for folder in ["runtime", "guest-sdk", "actors", "examples", "tests"] {
         collect(&repository().join(folder), &mut found);
@@ -51,11 +51,13 @@ impl Source {
     }
 
     /// As [`Source::code`], up to the unit tests, which stand last.
-    fn product_code(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.code().take_while(|(_, line)| !line.starts_with("mod tests"))
+    pub fn product_code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.code().take_while(|(_, line)| {
+            !line.trim_start_matches("pub(crate) ").starts_with("mod tests")
+        })
     }
 
-    fn is_test(&self) -> bool {
+    pub fn is_test(&self) -> bool {
         self.path.starts_with("tests/")
             || self.path.ends_with("/tests.rs")
             || self.path.contains("/tests/")

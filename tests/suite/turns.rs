@@ -168,6 +168,39 @@ fn an_actor_that_loops_for_ever_is_over_budget_and_the_others_go_on() {
 }
 
 #[test]
+fn as_many_loops_as_cores_hold_nobody_up_and_the_longest_is_cut_off() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let hogs: Vec<_> = (0..=cores).map(|number| format!("hog{number}")).collect();
+    let actors: String = hogs
+        .iter()
+        .map(|name| format!("[actor.{name}]\n{PROBE}turn = \"10m\"\n"))
+        .chain([format!("[actor.b]\n{PROBE}")])
+        .collect();
+    let lab = Lab::new(&format!("{PATIENT}long-turns = {cores}\n{actors}"));
+    let body = serde_ipld_dagcbor::to_vec(&json!(["Loop"])).unwrap();
+    for (number, name) in hogs.iter().enumerate() {
+        let body = body.clone();
+        lab.request(&Request::Send { name: name.clone(), body, deadline_ms: 1 }).unwrap();
+        for count in 1..=20 {
+            let wanted = (number * 20 + count).to_string();
+            assert_eq!(lab.say("b", json!(["Count"])), [wanted]);
+        }
+    }
+    // One more than may go on: the first of them ends, and is told why.
+    lab.logs(&hogs[0], "over-budget: cut off to let others run");
+    assert_eq!(lab.actor("b").incarnations, 1);
+}
+
+#[test]
+fn a_component_whose_memory_grows_at_once_works_and_people_are_told_once() {
+    let lab = Lab::new(&format!("[actor.a]\n{PROBE}[actor.b]\n{PROBE}"));
+    lab.say("a", json!([{"Allocate": 1}]));
+    lab.logs("a", "its memory grew by its first message");
+    lab.say("b", json!([{"Allocate": 1}]));
+    assert!(!lab.log("b").contains("its memory grew"), "{}", lab.log("b"));
+}
+
+#[test]
 fn an_actor_that_panics_at_start_is_given_up_with_its_reason() {
     let grant = "grant = { start-panics = \"topic:t\" }\nrestart = { max = 2 }\n";
     let lab = Lab::new(&format!("{PATIENT}[actor.a]\ncomponent = \"$probe\"\n{grant}"));

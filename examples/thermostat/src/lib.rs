@@ -47,7 +47,9 @@ impl Actor for Thermostat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use guest_sdk::{Bench, Sim, seed};
+    use gossip::Gossip;
+    use guest_sdk::{Bench, Grant, Sim, seed};
+    use sensor::{Published, Sampler};
 
     #[test]
     fn a_cold_room_is_heated() -> Result {
@@ -61,6 +63,54 @@ mod tests {
         assert!(!bench.pin("heater"));
         assert_eq!(bench.published::<Message>("target")?.len(), 1);
         Ok(())
+    }
+
+    #[test]
+    fn a_room_is_what_the_sensor_actor_publishes() -> Result {
+        let mut bench = Bench::new();
+        let mut thermostat = bench.start::<Thermostat>()?;
+        bench.handle(&mut thermostat, Message::Dial(21.0))?;
+        assert!(!bench.pin("heater"), "there is no reading yet");
+        let mut air = Bench::new();
+        air.sensor("source", 18.0);
+        let mut sampler = air.start::<Sampler>()?;
+        air.handle(&mut sampler, sensor::Message::Tick)?;
+        for Published::Reading(reading) in air.published("out")? {
+            bench.sensor("room", reading.value);
+            bench.handle(&mut thermostat, Message::Tick)?;
+        }
+        assert!(bench.pin("heater"));
+        Ok(())
+    }
+
+    #[test]
+    fn one_sensor_actor_is_enough_for_two_nodes_rooms() {
+        let thermostat = [
+            ("room", Grant::Sensor("topic:air")),
+            ("target", Grant::Topic("target")),
+            ("heater", Grant::Pin("heater")),
+        ];
+        let mut sim = Sim::<Thermostat>::builder(seed())
+            .nodes(2)
+            .actor::<Thermostat>("thermostat", &thermostat)
+            .actor::<Sampler>(
+                "air",
+                &[("source", Grant::Sensor("room")), ("out", Grant::Topic("air"))],
+            )
+            .protocol::<Gossip>("gossip", &[])
+            .build();
+        sim.send(0, Message::Dial(21.0));
+        sim.run_for(Duration::from_secs(10));
+        assert!(!sim.pin(0, "heater") && !sim.pin(1, "heater"), "there is no reading yet");
+        sim.reading(1, "room", 18.0);
+        sim.run_for(Duration::from_secs(10));
+        assert!(sim.pin(0, "heater") && sim.pin(1, "heater"));
+        for _ in 0..10 {
+            sim.reading(1, "room", 24.0);
+            sim.run_for(Duration::from_secs(2));
+        }
+        assert!(!sim.pin(0, "heater") && !sim.pin(1, "heater"));
+        assert_eq!(sim.failures(), []);
     }
 
     #[test]

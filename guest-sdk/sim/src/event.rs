@@ -29,6 +29,7 @@ pub(crate) struct Parcel {
 pub(crate) enum Cargo {
     Letter { body: Vec<u8>, carried: Vec<Thing>, reply: Option<Thing>, token: u64 },
     Publication { body: Vec<u8> },
+    Reading { sensor: String, value: f64 },
     Settle { ask: u64, outcome: Result<(Vec<u8>, Vec<Thing>), Reason> },
     Failed { token: u64, reason: Reason },
     Watch { token: u64 },

@@ -29,6 +29,8 @@ impl Link {
     }
 }
 
+/// What the name of a sensor begins with that is a topic.
+pub(crate) const SENSED: &str = "topic:";
 /// Bytes that a link's queue takes before it is full.
 const ROOM: usize = 256 << 10;
 
@@ -44,16 +46,16 @@ impl Simulation {
     pub(crate) fn publish(&mut self, from: ActorKey, topic: &str, body: Vec<u8>) {
         let protocols = self.protocols(from.node);
         let bare = protocols.is_empty();
-        let wants = |(key, actor): &(&ActorKey, &Actor)| **key != from && subscribes(actor, topic);
         let others = self.actors.iter().filter(|(key, _)| bare && key.node != from.node);
-        let to: Vec<_> =
-            self.of(from.node).chain(others).filter(wants).map(|(key, _)| *key).collect();
-        for to in to {
+        let all = self.of(from.node).chain(others);
+        let named = |name: &String| name == topic;
+        let to = self.takers(from, all, |actor| actor.desk.open, named, &body);
+        for (to, cargo) in to {
             for at in self.roads.datagram(from, to, self.now, &mut self.chance) {
                 if !self.connected(from.node, to.node) {
                     break;
                 }
-                let parcel = Parcel { from, to, cargo: Cargo::Publication { body: body.clone() } };
+                let parcel = Parcel { from, to, cargo: cargo.clone() };
                 self.schedule(at, Event::Arrive { parcel, life: None });
             }
         }
@@ -65,15 +67,34 @@ impl Simulation {
 
     /// Gives a body to the node's subscribers of a topic.
     pub(crate) fn deliver(&mut self, from: ActorKey, topic: &[u8], body: Vec<u8>) {
-        let matches = |actor: &Actor| {
-            let mut held = actor.desk.topics();
-            held.any(|name| topic_id(name).as_slice() == topic)
-        };
-        let wants = |(key, actor): &(&ActorKey, &Actor)| **key != from && matches(actor);
-        let to: Vec<_> = self.of(from.node).filter(wants).map(|(key, _)| *key).collect();
-        for to in to {
-            self.local(to, Cargo::Publication { body: body.clone() }, 1);
+        let named = |name: &String| topic_id(name).as_slice() == topic;
+        for (to, cargo) in self.takers(from, self.of(from.node), |_| false, named, &body) {
+            self.local(to, cargo, 1);
         }
+    }
+
+    /// Who of these takes a publication: as a letter those who subscribe, to this topic or to any,
+    /// as a reading those who hold the topic as a sensor.
+    fn takers<'a>(
+        &self,
+        from: ActorKey,
+        of: impl Iterator<Item = (&'a ActorKey, &'a Actor)>,
+        any: impl Fn(&Actor) -> bool,
+        named: impl Fn(&String) -> bool,
+        body: &[u8],
+    ) -> Vec<(ActorKey, Cargo)> {
+        let mut takers = Vec::new();
+        for (key, actor) in of.filter(|(key, _)| **key != from) {
+            if any(actor) || actor.desk.topics().any(&named) {
+                takers.push((*key, Cargo::Publication { body: body.to_vec() }));
+            }
+            for topic in actor.desk.sensed_topics().filter(|topic| named(topic)) {
+                let sensor = format!("{SENSED}{topic}");
+                let read = (self.read)(body);
+                takers.extend(read.map(|value| (*key, Cargo::Reading { sensor, value })));
+            }
+        }
+        takers
     }
 
     pub(crate) fn connect(&mut self, from: ActorKey, id: &[u8]) {
@@ -198,11 +219,6 @@ impl Simulation {
     }
 }
 
-fn subscribes(actor: &Actor, topic: &str) -> bool {
-    let mut held = actor.desk.topics();
-    actor.desk.open || held.any(|name| name == topic)
-}
-
 /// As the host makes it: the first 16 bytes of sha2-256 of `topic:` and the name.
 fn topic_id(name: &str) -> [u8; 16] {
     let digest = Sha256::new().chain_update(b"topic:").chain_update(name).finalize();
@@ -216,6 +232,14 @@ impl crate::Desk {
     fn topics(&self) -> impl Iterator<Item = &String> {
         self.grants.values().filter_map(|thing| match thing {
             Thing::Topic(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// The topics that its sensors are.
+    fn sensed_topics(&self) -> impl Iterator<Item = String> {
+        self.grants.values().filter_map(|thing| match thing {
+            Thing::Sensor(name) => name.strip_prefix(SENSED).map(str::to_owned),
             _ => None,
         })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Cargo, Event, Parcel};
+use crate::links::SENSED;
 use crate::network::{Network, Outage, Pair, nanoseconds, pair};
 use crate::simulation::Simulation;
 use crate::{ActorKey, LinkEvent, Reason, Thing};
@@ -35,6 +36,7 @@ impl Simulation {
         self.trace.note(&("crash", self.now, node));
         self.nodes[node].up = false;
         self.nodes[node].life += 1;
+        self.nodes[node].sensors.retain(|name, _| !name.starts_with(SENSED));
         for key in self.on(node) {
             let Some(actor) = self.actors.get_mut(&key) else {
                 continue;

@@ -53,6 +53,7 @@ pub struct Simulation {
     pub(crate) next_link: u32,
     pub(crate) next_outage: u64,
     pub(crate) failures: Vec<Failure>,
+    pub(crate) read: fn(&[u8]) -> Option<f64>,
     pub(crate) log: VecDeque<(Duration, ActorKey, String)>,
     queue: BTreeMap<(u64, u64), Event>,
     next_event: u64,
@@ -123,6 +124,7 @@ impl Simulation {
             next_link: 0,
             next_outage: 0,
             failures: Vec::new(),
+            read: |_| None,
             log: VecDeque::new(),
             queue: BTreeMap::new(),
             next_event: 0,
@@ -180,6 +182,12 @@ impl Simulation {
     /// A node's actors, children included, in the order they came.
     pub fn on(&self, node: usize) -> Vec<ActorKey> {
         self.of(node).map(|(key, _)| *key).collect()
+    }
+
+    /// What a published reading says, if a body is one: sensors named `topic:NAME` read what is
+    /// published on the topic NAME. Without this, nothing is a reading.
+    pub fn read(&mut self, read: fn(&[u8]) -> Option<f64>) {
+        self.read = read;
     }
 
     /// A node's id.

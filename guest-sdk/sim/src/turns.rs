@@ -73,6 +73,10 @@ impl Simulation {
                 Message::Letter(Letter { body, carried: bring(desk, carried), reply })
             }
             Cargo::Publication { body } => Message::Letter(Letter { body, ..Letter::default() }),
+            Cargo::Reading { sensor, value } => {
+                self.reading(to.node, &sensor, value);
+                return None;
+            }
             Cargo::Settle { ask, outcome } => {
                 let Ask { token, .. } = actor.asks.remove(&ask)?;
                 let outcome = outcome.map(|(body, carried)| Letter {

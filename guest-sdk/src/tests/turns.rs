@@ -33,6 +33,23 @@ fn an_address_dies_with_the_turn_unless_it_is_kept() -> Result {
 }
 
 #[test]
+fn an_independent_decoder_reads_saved_state() -> Result {
+    #[derive(Deserialize)]
+    struct Saved {
+        v: u8,
+        actor: Puppet,
+    }
+    let mut desk = sim::Desk::default();
+    let now = sim::Now { monotonic: 1, wall: Some(2), seed: 3 };
+    let mut puppet = crate::turn::Instance::<Puppet>::start(&mut desk, now.into())?;
+    puppet.actor.heard.push("this".into());
+    puppet.actor.stamps.push(Stamp::new(1_000, 3));
+    let Saved { v, actor } = serde_cbor::from_slice(&puppet.save()?).unwrap();
+    assert_eq!((v, actor), (0, puppet.actor));
+    Ok(())
+}
+
+#[test]
 fn a_question_is_answered_once() -> Result {
     let mut bench = Bench::new();
     let mut puppet = bench.start::<Puppet>()?;

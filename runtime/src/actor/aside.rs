@@ -84,6 +84,17 @@ impl Scheduler {
         Ok(own.collect())
     }
 
+    /// Removes all messages set aside for an actor, once it is committed.
+    pub(super) fn nothing_aside(&self, actor: &Actor) -> Commit {
+        let mut commit = Commit::default();
+        if actor.has_set_aside() {
+            for (number, _) in self.aside(actor).unwrap_or_default() {
+                commit.record(SET_ASIDE, &aside_name(actor, number), None);
+            }
+        }
+        commit
+    }
+
     /// Gives a message that was set aside to its actor again.
     pub fn send_again(&self, actor: &Arc<Actor>, number: u64) -> Result<(), String> {
         let aside = self.aside(actor)?;

@@ -44,7 +44,7 @@ impl Scheduler {
         let messages = body.inbox.drain(..count).collect();
         let committing = Committing { actor: actor.clone(), effects, messages };
         let sender = lock(&self.committing).clone();
-        // The channel has room for every actor there can be, and each is in it once.
+        // Each actor is in it once: the channel is bounded by how many there can be.
         let unsent = match sender {
             Some(sender) => sender.send(committing).err().map(|error| error.0),
             None => Some(committing),
@@ -165,7 +165,7 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
                     body.stored = Some(committing.effects.stored);
                     let (effects, handled) = (&mut committing.effects, committing.messages.len());
                     scheduler.release(&actor, &mut body.asks, effects, handled, now);
-                    scheduler.rest(&actor, &body);
+                    scheduler.rest(&actor, &mut body);
                 }
                 Err(error) => {
                     scheduler.not_committed(&actor, &mut body, committing, &error.to_string());

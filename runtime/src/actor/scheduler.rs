@@ -1,9 +1,10 @@
 //! The scheduler: which actors live on this node, the threads that run them, and what starts and
 //! stops them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
@@ -61,19 +62,24 @@ pub struct Scheduler {
     pub(super) limits: Arc<Limits>,
     pub(super) actors: DashMap<ActorId, Arc<Actor>, IdHash>,
     alive: AtomicUsize,
-    pub(super) committing: Mutex<Option<mpsc::SyncSender<Committing>>>,
+    /// Actors with an instance.
+    pub(super) live: AtomicUsize,
+    pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
     pub(super) crashes: Mutex<BTreeMap<Cid, Crashes>>,
+    /// Components of which people were told that they grow early.
+    pub(super) told: Mutex<BTreeSet<Cid>>,
     gone: Mutex<Vec<Arc<Actor>>>,
     pub(super) ordinary: Arc<RunQueue>,
     drivers: Arc<RunQueue>,
     pub(super) threads: Threads,
+    pub(super) parker: Mutex<Option<thread::Thread>>,
 }
 
 impl Scheduler {
     /// Starts the threads.
     pub fn start(parts: Parts) -> std::io::Result<Arc<Self>> {
         let Parts { engine, router, state, devices, reads, clock, limits, workers } = parts;
-        let (committing, commits) = mpsc::sync_channel(limits.actors.max(1));
+        let (committing, commits) = mpsc::channel();
         let scheduler = Arc::new(Self {
             engine,
             router,
@@ -84,12 +90,15 @@ impl Scheduler {
             limits,
             actors: DashMap::default(),
             alive: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),
+            told: Mutex::default(),
             gone: Mutex::default(),
             ordinary: Arc::new(RunQueue::new(workers.max(1))),
             drivers: Arc::new(RunQueue::new(DRIVER_THREADS)),
             threads: Threads::default(),
+            parker: Mutex::default(),
         });
         for _ in 0..workers.max(1) {
             scheduler.start_worker(&scheduler.ordinary)?;
@@ -99,6 +108,7 @@ impl Scheduler {
         }
         scheduler.thread("ticker", Self::run_ticker)?;
         scheduler.thread("clock", Self::run_clock)?;
+        scheduler.thread("parker", Self::run_parker)?;
         scheduler.thread("committer", move |scheduler| run_committer(&scheduler, &commits))?;
         Ok(scheduler)
     }
@@ -203,6 +213,7 @@ impl Scheduler {
         self.drivers.close();
         self.clock.close();
         lock(&self.committing).take();
+        self.wake_parker();
         self.join_threads();
         left.retain(|(_, waiting)| *waiting > 0);
         left

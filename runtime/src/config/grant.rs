@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Component, ConfigError};
 use crate::address::Address;
 
-pub(super) use read::{component, exclusive, grants, name};
+pub(super) use read::{check_name, component, exclusive, grants, name};
 
 /// One grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +47,12 @@ pub enum Grant {
     },
 }
 
-/// A sensor that the host samples.
+/// A sensor that the host samples, or is told of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SensorSpec {
     /// What is read.
     pub source: SensorSource,
-    /// How often.
+    /// How often; for what is published, whenever it is: zero.
     pub every: Duration,
 }
 
@@ -80,6 +80,11 @@ pub enum SensorSource {
     },
     /// What the kernel tells of the machine's load.
     Proc(ProcReading),
+    /// What an actor publishes, on this node or another: the last `{"Reading": {"value": …}}`.
+    Topic {
+        /// The topic's name.
+        name: String,
+    },
 }
 
 /// A reading from `/proc`.

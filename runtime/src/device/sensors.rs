@@ -1,25 +1,31 @@
-//! The sensors that are sampled: who wants them, when they are due, what they read last.
+//! All sensors: who wants them, when those that are sampled are due, what they read last.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backend::Probe;
+use super::topic::Published;
 use super::{DeviceError, Reading, SensorId};
-use crate::config::grant::SensorSpec;
+use crate::address::TopicId;
+use crate::config::grant::{SensorSource, SensorSpec};
 
 /// All sensors.
 pub(super) struct Sensors {
     open: BTreeMap<SensorId, Sensor>,
     next: u64,
     most: usize,
+    published: Published,
 }
 
 struct Sensor {
     spec: SensorSpec,
     users: usize,
-    /// `None` while it is being read.
+    /// The topic that it is, if it is not sampled.
+    topic: Option<TopicId>,
+    /// `None` while it is being read, and if it is a topic.
     probe: Option<Box<dyn Probe>>,
-    due: Duration,
+    /// `None` if it is a topic.
+    due: Option<Duration>,
     last: Option<Reading>,
     /// So that a sensor that stays broken is logged once.
     failing: bool,
@@ -27,7 +33,7 @@ struct Sensor {
 
 impl Sensors {
     pub fn new(most: usize) -> Self {
-        Self { open: BTreeMap::new(), next: 0, most }
+        Self { open: BTreeMap::new(), next: 0, most, published: Published::default() }
     }
 
     /// One more user of a sensor that is open already.
@@ -37,11 +43,11 @@ impl Sensors {
         Some(*id)
     }
 
-    /// A sensor that was opened and read for the first time at `now`.
+    /// A sensor that was opened and read for the first time at `now`; a topic has no probe.
     pub fn add(
         &mut self,
         spec: &SensorSpec,
-        probe: Box<dyn Probe>,
+        probe: Option<Box<dyn Probe>>,
         first: Option<f64>,
         now: Duration,
     ) -> Result<SensorId, DeviceError> {
@@ -54,9 +60,13 @@ impl Sensors {
         }
         self.next += 1;
         let last = first.map(|value| Reading { value, at: now });
-        let due = now.saturating_add(spec.every);
-        let (spec, probe) = (spec.clone(), Some(probe));
-        let sensor = Sensor { spec, users: 1, probe, due, last, failing: false };
+        let due = probe.as_ref().map(|_| now.saturating_add(spec.every));
+        let topic = match &spec.source {
+            SensorSource::Topic { name } => Some(TopicId::named(name)),
+            _ => None,
+        };
+        let sensor =
+            Sensor { spec: spec.clone(), topic, users: 1, probe, due, last, failing: false };
         self.open.insert(SensorId(self.next), sensor);
         Ok(SensorId(self.next))
     }
@@ -72,12 +82,13 @@ impl Sensors {
     }
 
     pub fn last(&self, id: SensorId) -> Option<Reading> {
-        self.open.get(&id)?.last
+        let sensor = self.open.get(&id)?;
+        sensor.topic.map_or(sensor.last, |topic| self.published.last(topic))
     }
 
     /// When the next sensor is due.
     pub fn due(&self) -> Option<Duration> {
-        self.open.values().map(|sensor| sensor.due).min()
+        self.open.values().filter_map(|sensor| sensor.due).min()
     }
 
     /// Hands out the sensors that are due, to be read without any lock and given to
@@ -85,13 +96,13 @@ impl Sensors {
     pub fn take_due(&mut self, now: Duration) -> Vec<(SensorId, Box<dyn Probe>)> {
         let mut due = Vec::new();
         for (id, sensor) in &mut self.open {
-            if sensor.due > now {
+            let Some(was) = sensor.due.filter(|due| *due <= now) else {
                 continue;
-            }
+            };
             let every = sensor.spec.every.as_nanos().max(1);
-            let late = (now - sensor.due).as_nanos() % every;
+            let late = (now - was).as_nanos() % every;
             let left = Duration::from_nanos(u64::try_from(every - late).unwrap_or(u64::MAX));
-            sensor.due = now.saturating_add(left);
+            sensor.due = Some(now.saturating_add(left));
             due.extend(sensor.probe.take().map(|probe| (*id, probe)));
         }
         due
@@ -122,12 +133,18 @@ impl Sensors {
             }
         }
     }
+
+    /// A reading was published on a topic.
+    pub fn tell(&mut self, topic: TopicId, reading: Reading) {
+        let read = |topic| self.open.values().any(|sensor| sensor.topic == Some(topic));
+        self.published.keep(topic, reading, self.most, read);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::grant::{ProcReading, SensorSource};
+    use crate::config::grant::ProcReading;
 
     struct Fixed;
 
@@ -148,7 +165,7 @@ mod tests {
     #[test]
     fn a_sensor_is_due_every_period_and_missed_ones_are_let_go() {
         let mut sensors = Sensors::new(2);
-        let id = sensors.add(&spec(100), Box::new(Fixed), Some(1.0), ms(5)).unwrap();
+        let id = sensors.add(&spec(100), Some(Box::new(Fixed)), Some(1.0), ms(5)).unwrap();
         assert_eq!(sensors.due(), Some(ms(105)));
         assert!(sensors.take_due(ms(104)).is_empty());
         let (same, probe) = sensors.take_due(ms(110)).pop().unwrap();
@@ -162,7 +179,7 @@ mod tests {
     #[test]
     fn a_failing_sensor_keeps_its_last_reading() {
         let mut sensors = Sensors::new(2);
-        let id = sensors.add(&spec(100), Box::new(Fixed), Some(1.0), ms(0)).unwrap();
+        let id = sensors.add(&spec(100), Some(Box::new(Fixed)), Some(1.0), ms(0)).unwrap();
         sensors.publish(id, Box::new(Fixed), Err("unplugged".into()), ms(100));
         assert_eq!(sensors.last(id), Some(Reading { value: 1.0, at: ms(0) }));
         assert!(sensors.open[&id].failing);
@@ -171,12 +188,32 @@ mod tests {
     }
 
     #[test]
+    fn a_sensor_that_is_a_topic_is_never_due_and_reads_what_was_published() {
+        let mut sensors = Sensors::new(2);
+        let published = |value| Reading { value, at: ms(7) };
+        sensors.tell(TopicId::named("before"), published(1.0));
+        let spec = |name: &str| SensorSpec {
+            source: SensorSource::Topic { name: name.into() },
+            every: Duration::ZERO,
+        };
+        let before = sensors.add(&spec("before"), None, None, ms(8)).unwrap();
+        let after = sensors.add(&spec("after"), None, None, ms(8)).unwrap();
+        let last = [before, after].map(|id| sensors.last(id));
+        assert_eq!((sensors.due(), last), (None, [Some(published(1.0)), None]));
+        sensors.tell(TopicId::named("after"), published(2.0));
+        assert!(sensors.take_due(ms(1_000)).is_empty());
+        assert_eq!(sensors.last(after), Some(published(2.0)));
+        sensors.drop_user(after);
+        assert_eq!(sensors.last(after), None);
+    }
+
+    #[test]
     fn equal_specs_share_a_sensor_until_the_last_user_is_gone() {
         let mut sensors = Sensors::new(1);
-        let id = sensors.add(&spec(100), Box::new(Fixed), None, ms(0)).unwrap();
+        let id = sensors.add(&spec(100), Some(Box::new(Fixed)), None, ms(0)).unwrap();
         assert_eq!(sensors.share(&spec(100)), Some(id));
         assert_eq!(sensors.share(&spec(200)), None);
-        let full = sensors.add(&spec(200), Box::new(Fixed), None, ms(0)).unwrap_err();
+        let full = sensors.add(&spec(200), Some(Box::new(Fixed)), None, ms(0)).unwrap_err();
         assert!(full.to_string().contains("sensors = "), "{full}");
         sensors.drop_user(id);
         assert_eq!(sensors.due(), Some(ms(100)));

@@ -176,13 +176,19 @@ impl Peer {
         *lock(&self.dialler) = Some(task);
     }
 
-    /// Notes why it is not connected. The same reason again is not logged again.
+    /// Logs why it is not connected, and remembers it. The same reason again is not logged again.
     pub fn note(&self, why: &str) {
-        let mut last = lock(&self.last_error);
-        if last.as_deref() != Some(why) {
-            tracing::warn!(peer = %self.id, "{why}");
-            *last = Some(why.to_owned());
+        if self.remember(why) {
+            tracing::warn!("peer {}: {why}", self.id);
         }
+    }
+
+    /// Remembers why it is not connected; tells whether that is new.
+    pub fn remember(&self, why: &str) -> bool {
+        let mut last = lock(&self.last_error);
+        let new = last.as_deref() != Some(why);
+        *last = Some(why.to_owned());
+        new
     }
 
     /// Counts letters in.

@@ -282,9 +282,12 @@ impl Session {
             (ConnectionError::LocallyClosed, Some(told)) => told,
             _ => explain(&error, self.shared.limits.idle_ms),
         };
-        self.peer.note(&why);
         if up {
+            // Whoever is told of it logs it.
+            self.peer.remember(&why);
             self.emit(Event::PeerDown { node, why, reason }).await;
+        } else {
+            self.peer.note(&why);
         }
         self.peer.leave(self);
         self.ended.send_replace(true);

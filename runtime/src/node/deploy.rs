@@ -134,24 +134,31 @@ impl Node {
         name: &str,
         config: &ActorConfig,
     ) -> Result<(Arc<Actor>, Origin), DeployError> {
+        // Before anything is fetched for nothing; and once more below, for that takes its time.
+        self.may_start(name)?;
+        let (code, origin) = self.code(&config.component).await?;
+        let mut children = std::collections::BTreeMap::new();
+        for (grant, child) in grants_of_children(config) {
+            children.insert(grant, self.code(&child.component).await?.0);
+        }
         let _one_at_a_time = self.deploying.lock().await;
+        self.may_start(name)?;
+        let id = self.id_of(name)?;
+        let mut spec = self.spec(config, code);
+        self.grant(id, name, &mut spec, config, &children)?;
+        let actor = self.scheduler.spawn(id, name.into(), Arc::new(spec), None);
+        actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
+        Ok((actor, origin))
+    }
+
+    fn may_start(&self, name: &str) -> Result<(), DeployError> {
         if self.scheduler.named(name).is_some() {
             return Err(DeployError::NameTaken(name.into()));
         }
         if self.scheduler.alive() >= self.limits.actors {
             return Err(DeployError::NodeFull(self.limits.actors));
         }
-        let (code, origin) = self.code(&config.component).await?;
-        let id = self.id_of(name)?;
-        let mut spec = self.spec(config, code);
-        let mut children = std::collections::BTreeMap::new();
-        for (grant, child) in grants_of_children(config) {
-            children.insert(grant, self.code(&child.component).await?.0);
-        }
-        self.grant(id, name, &mut spec, config, &children)?;
-        let actor = self.scheduler.spawn(id, name.into(), Arc::new(spec), None);
-        actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
-        Ok((actor, origin))
+        Ok(())
     }
 
     /// Keeps an administrator's actor over restarts of the node, or forgets it.
@@ -178,11 +185,14 @@ impl Node {
         name: &str,
         component: &Component,
     ) -> Result<(Cid, Origin), DeployError> {
-        let _one_at_a_time = self.deploying.lock().await;
-        let actor = self.scheduler.named(name);
-        let actor = actor.ok_or_else(|| DeployError::NoActor(name.into()))?;
+        let named = || {
+            let actor = self.scheduler.named(name);
+            actor.ok_or_else(|| DeployError::NoActor(name.into()))
+        };
+        named()?;
         let (code, origin) = self.code(component).await?;
-        let cid = code.cid;
+        let _one_at_a_time = self.deploying.lock().await;
+        let (actor, cid) = (named()?, code.cid);
         match self.scheduler.swap(&actor, code).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(DeployError::NotSwapped(why)),
@@ -200,17 +210,21 @@ impl Node {
         self: &Arc<Self>,
         component: &Component,
     ) -> Result<(Arc<Code>, Origin), DeployError> {
-        let (cid, origin) = match component {
+        let cid = match component {
             Component::Path(path) => {
                 let bytes = std::fs::read(path);
                 let file = |why| DeployError::File { path: path.clone(), why };
-                (self.blobs.put(&bytes.map_err(file)?)?, Origin::Here)
+                self.blobs.put(&bytes.map_err(file)?)?
             }
-            Component::Cid(text) => {
-                let cid = parse_cid(text)?;
-                (cid, self.obtain(&cid).await?)
-            }
+            Component::Cid(text) => parse_cid(text)?,
         };
+        let one = {
+            let mut making = lock(&self.making);
+            making.retain(|_, others| Arc::strong_count(others) > 1);
+            making.entry(cid).or_default().clone()
+        };
+        let _one_at_a_time = one.lock().await;
+        let origin = self.obtain(&cid).await?;
         if self.scheduler.quarantined(&cid) {
             return Err(DeployError::Quarantined(cid));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::{DeployError, Node, lock};
+use super::{DeployError, Node, Waiting, lock};
 use crate::device;
 use crate::mailbox::{Edge, Message};
 use crate::net::Event;
@@ -97,10 +97,16 @@ impl Node {
     /// Tries again to start the actors whose component was not to be had.
     async fn look_for_components(self: &Arc<Self>) {
         let waiting = lock(&self.waiting).clone();
-        for (name, config) in waiting {
+        for (name, Waiting { config, .. }) in waiting {
             match self.deploy(&name, &config).await {
                 Err(DeployError::Missing(_)) => continue,
-                Ok((_, origin)) => tracing::info!("actor {name} starts at last: {origin}"),
+                Ok((actor, origin)) => {
+                    tracing::info!("actor {name} starts at last: {origin}");
+                    if !lock(&self.waiting).contains_key(&name) {
+                        // It was stopped while its component was on its way. It may be gone.
+                        let _ = self.scheduler.stop(&actor).await;
+                    }
+                }
                 Err(DeployError::NameTaken(_)) => {}
                 Err(why) => tracing::error!("actor {name} can't start: {why}"),
             }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admin::{Answer, AsideRow, BlobRow, List, PeerRow, PinRow, Request};
-use super::{DeployError, Node};
-use crate::actor::Actor;
+use super::{DeployError, Node, Waiting, lock};
+use crate::actor::{Actor, Status};
 use crate::address::Address;
 use crate::mailbox::Message;
 use crate::net::PeerState;
 use crate::net::admin::{AdminBody, AdminError, AdminReply};
+use crate::store::state::StateError;
 
 impl Node {
     pub(super) async fn serve(
@@ -43,6 +44,7 @@ impl Node {
         match request {
             Request::Add => self.add(body).await,
             Request::Start { name, config } => {
+                crate::config::check_name(&name)?;
                 let (actor, origin) =
                     self.deploy(&name, &config).await.map_err(|error| text(&error))?;
                 self.keep_started(&name, Some(&config)).map_err(|error| text(&error))?;
@@ -51,6 +53,10 @@ impl Node {
                 Ok(Answer::Started { address, cid, origin: origin.to_string() })
             }
             Request::Stop { name } => {
+                if lock(&self.waiting).remove(&name).is_some() {
+                    self.keep_started(&name, None).map_err(|error| text(&error))?;
+                    return Ok(Answer::Done);
+                }
                 let actor = self.named(&name)?;
                 self.keep_started(&name, None).map_err(|error| text(&error))?;
                 let stopped = self.scheduler.stop(&actor).await;
@@ -83,7 +89,12 @@ impl Node {
 
     fn named(&self, name: &str) -> Result<Arc<Actor>, String> {
         let actor = self.scheduler.named(name);
-        actor.ok_or_else(|| DeployError::NoActor(name.into()).to_string())
+        actor.ok_or_else(|| match lock(&self.waiting).get(name) {
+            Some(Waiting { cid, .. }) => {
+                format!("actor {name} does not run yet: {}", DeployError::Missing(*cid))
+            }
+            None => DeployError::NoActor(name.into()).to_string(),
+        })
     }
 
     async fn add(&self, mut body: AdminBody) -> Result<Answer, String> {
@@ -109,7 +120,13 @@ impl Node {
         Ok(match list {
             List::Actors => {
                 let actors = self.scheduler.actors();
-                Answer::Actors(actors.iter().map(|actor| actor.status(self.id)).collect())
+                let mut rows: Vec<_> = actors.iter().map(|actor| actor.status(self.id)).collect();
+                let waiting = lock(&self.waiting).clone();
+                let still = |name: &String| self.scheduler.named(name).is_none();
+                for (name, waiting) in waiting.iter().filter(|(name, _)| still(name)) {
+                    rows.push(self.waiting_row(name, waiting).map_err(|error| error.to_string())?);
+                }
+                Answer::Actors(rows)
             }
             List::Peers => Answer::Peers(self.peer_rows()),
             List::Blobs => {
@@ -133,6 +150,26 @@ impl Node {
                 }
                 Answer::Aside(rows)
             }
+        })
+    }
+
+    /// An actor that is to run here and can't yet.
+    fn waiting_row(&self, name: &str, waiting: &Waiting) -> Result<Status, StateError> {
+        Ok(Status {
+            name: name.into(),
+            address: Address::new(self.id_of(name)?, self.id).to_string(),
+            component: waiting.cid.to_string(),
+            world: "unknown".into(),
+            state: "waiting".into(),
+            incarnations: 0,
+            handled: 0,
+            waiting: 0,
+            missed: 0,
+            busy_ms: 0,
+            set_aside: 0,
+            stored: 0,
+            last_failure: Some(DeployError::Missing(waiting.cid).to_string()),
+            reason: None,
         })
     }
 

@@ -58,7 +58,7 @@ impl Router {
         }
     }
 
-    /// Queues a letter for another node; once it is, the ticket will be settled.
+    /// Queues a letter for another node; once it is, it will be settled.
     pub(super) fn send_away(
         &self,
         node: NodeId,

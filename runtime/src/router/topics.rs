@@ -75,6 +75,9 @@ impl Router {
     }
 
     fn deliver_but(&self, from: Option<ActorId>, topic: TopicId, body: &[u8]) {
+        if let Some(devices) = self.devices.get() {
+            devices.published(topic, body);
+        }
         for inlet in self.topics.subscribers(topic) {
             if Some(inlet.owner()) == from {
                 continue;

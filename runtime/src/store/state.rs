@@ -176,6 +176,23 @@ impl State {
         })
     }
 
+    /// All actors that have values.
+    pub fn owners(&self) -> Result<Vec<ActorId>, StateError> {
+        self.read(|store| {
+            let (mut owners, mut from) = (Vec::new(), Some([0; 16]));
+            while let Some(first) = from {
+                let Some(entry) = store.values.range(first..).next() else { break };
+                let (key, _) = entry.into_inner()?;
+                let owner = key.first_chunk().copied();
+                owners.extend(owner.map(ActorId));
+                // Past all keys of this one.
+                let next = owner.and_then(|owner| u128::from_be_bytes(owner).checked_add(1));
+                from = next.map(u128::to_be_bytes);
+            }
+            Ok(owners)
+        })
+    }
+
     /// One of the node's records.
     pub fn record(&self, kind: &str, name: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let value = self.read(|store| store.records.get(record_key(kind, name)))?;
@@ -288,6 +305,19 @@ mod tests {
         let mut commit = Commit::default();
         commit.value(actor, key.as_bytes(), Some(value.into()));
         state.commit(commit).unwrap();
+    }
+
+    #[test]
+    fn all_that_have_values_are_owners() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        assert_eq!(state.owners().unwrap(), []);
+        let all = [[0; 16], [1; 16], [2; 16], [255; 16]].map(ActorId);
+        for actor in all {
+            put(&state, actor, "", "empty");
+            put(&state, actor, "key", "value");
+        }
+        assert_eq!(state.owners().unwrap(), all);
     }
 
     fn keys(state: &State, actor: ActorId, first: &str, end: &str) -> Vec<String> {

@@ -20,10 +20,10 @@ pub enum World {
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
     /// Not WebAssembly, or damaged.
-    #[error("not a WebAssembly component ({0}): build one with `edge-host build PATH`")]
+    #[error("is not a WebAssembly component ({0}): build one with `edge-host build PATH`")]
     NotWasm(String),
     /// A core module.
-    #[error("a core WebAssembly module, not a component: build it with `edge-host build PATH`")]
+    #[error("is a core WebAssembly module, not a component: build it with `edge-host build PATH`")]
     CoreModule,
     /// An import that no world has.
     #[error(

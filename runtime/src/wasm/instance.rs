@@ -10,6 +10,7 @@ use super::bindings::Protocol;
 use super::bindings::edge::actor::types as wit;
 use super::check::one_line;
 use super::effects::Effects;
+use super::table::Holdings;
 use super::turn::{Turn, nanoseconds};
 use super::{COPY_BYTES, Code, convert};
 use crate::mailbox::Message;
@@ -42,6 +43,8 @@ pub struct Instance {
     guest: Protocol,
     /// A call trapped: it can't be entered again.
     broken: bool,
+    /// No message has been handled yet.
+    fresh: bool,
 }
 
 impl Instance {
@@ -60,7 +63,7 @@ impl Instance {
             Ok(guest) => guest,
             Err(error) => return Err(failure(store.data(), &error)),
         };
-        Ok(Self { store, guest, broken: false })
+        Ok(Self { store, guest, broken: false, fresh: true })
     }
 
     /// The first turn of a fresh incarnation.
@@ -76,7 +79,7 @@ impl Instance {
     pub fn handle(&mut self, now: Now, open: usize, messages: &[Message]) -> Result<(), Failure> {
         self.begin();
         self.store.data_mut().waits = open;
-        let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().table) else {
+        let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().holds.table) else {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
@@ -102,26 +105,28 @@ impl Instance {
         Ok(state)
     }
 
-    /// Takes up saved state, and what the old instance held, in place of `start`.
-    pub fn restore(
-        &mut self,
-        now: Now,
-        old: &Instance,
-        state: &[u8],
-        writer: &str,
-    ) -> Result<(), Failure> {
+    /// Takes up saved state, in place of `start`.
+    pub fn restore(&mut self, now: Now, state: &[u8], writer: &str) -> Result<(), Failure> {
         self.begin();
-        let turn = self.store.data_mut();
-        turn.open = false;
-        turn.take_over(old.store.data());
+        self.store.data_mut().open = false;
         let behaviour = self.guest.edge_actor_behaviour();
         let called = behaviour.call_restore(&mut self.store, time(now), state, writer);
         self.answer(called)
     }
 
+    /// Ends the instance; what its actor holds stays.
+    pub fn into_holdings(self) -> Holdings {
+        self.store.into_data().holds
+    }
+
     /// A call trapped: all that is left is to drop it.
     pub fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether its memory has grown by the end of its first message; asked once, true at most once.
+    pub fn grew_at_first(&mut self) -> bool {
+        std::mem::take(&mut self.fresh) && self.store.data().grown
     }
 
     /// What the last activation asks of the world, until it is taken or drained.
@@ -178,10 +183,11 @@ impl Instance {
 impl ResourceLimiter for Turn {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.grown |= current > 0;
         if desired <= self.budget.memory {
             return Ok(true);
         }

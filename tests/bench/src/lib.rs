@@ -23,6 +23,36 @@ impl Run {
     }
 }
 
+/// The size of runs that are to take so long: they grow until one does.
+#[derive(Debug)]
+pub struct Sizing {
+    wanted: u64,
+    size: u64,
+}
+
+impl Sizing {
+    /// For runs of about `ms` milliseconds; the first one has the size `first`.
+    pub fn new(ms: u64, first: u64) -> Self {
+        Self { wanted: ms * 1_000_000, size: first }
+    }
+
+    /// The size of the next run.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes a run's outcome. Gives its figure if it was long enough; else the next one is larger.
+    /// The first runs also warm up what is measured.
+    pub fn done(&mut self, run: Run) -> Option<f64> {
+        if run.ns * 2 >= self.wanted {
+            return Some(run.figure);
+        }
+        let grown = self.size as f64 * self.wanted as f64 / run.ns.max(1) as f64;
+        self.size = (grown as u64).clamp(self.size + 1, self.size * 8);
+        None
+    }
+}
+
 /// Runs with growing sizes until one takes about `ms` milliseconds; gives its figure, and the size
 /// to begin with next time.
 pub fn sized(
@@ -30,16 +60,11 @@ pub fn sized(
     first: u64,
     mut run: impl FnMut(u64) -> anyhow::Result<Run>,
 ) -> anyhow::Result<(f64, u64)> {
-    let wanted = ms * 1_000_000;
-    let mut size = first;
+    let mut sizing = Sizing::new(ms, first);
     loop {
-        let Run { ns, figure } = run(size)?;
-        // The first runs also warm up what is measured.
-        if ns * 2 >= wanted {
-            return Ok((figure, size));
+        if let Some(figure) = sizing.done(run(sizing.size())?) {
+            return Ok((figure, sizing.size()));
         }
-        let grown = size as f64 * wanted as f64 / ns.max(1) as f64;
-        size = (grown as u64).clamp(size + 1, size * 8);
     }
 }
 
@@ -48,6 +73,14 @@ pub fn percentile(times: &mut [u64], part: f64) -> u64 {
     times.sort_unstable();
     let at = (times.len() as f64 * part) as usize;
     times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+/// Resident bytes of a process.
+pub fn resident(pid: u32) -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib << 10)
 }
 
 /// What a peer was called with.

@@ -2,8 +2,10 @@
 //!
 //! Each row runs our side and each peer in turn, several rounds. What is printed is the median of
 //! the rounds and their spread; `target/bench.json` in the repository holds the same. `QUICK=1`
-//! ends in minutes; `ROW=ring_1000_many` (or several, with commas) measures that row only.
+//! ends in minutes; `ROW=ring_1000_many` (or several, with commas) measures that row only;
+//! `ATTRIBUTE=1` shows where a letter's time goes instead.
 
+mod attribute;
 mod ours;
 mod peers;
 mod row;
@@ -29,7 +31,8 @@ pub struct Bench {
 }
 
 fn main() -> anyhow::Result<()> {
-    let quick = std::env::var("QUICK").is_ok_and(|quick| !quick.is_empty() && quick != "0");
+    let set = |name| std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0");
+    let quick = set("QUICK");
     let wanted = std::env::var("ROW").unwrap_or_default();
     let wanted: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
@@ -41,6 +44,9 @@ fn main() -> anyhow::Result<()> {
     }
     let peers = peers::Peers::find(&ours.programs)?;
     let bench = Bench { ours, peers, ms: if quick { 200 } else { 700 }, quick };
+    if set("ATTRIBUTE") {
+        return attribute::print(&bench);
+    }
     let known: Vec<&str> = rows::ROWS.iter().map(|(key, _)| *key).collect();
     for name in &wanted {
         known

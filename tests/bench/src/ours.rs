@@ -61,10 +61,31 @@ impl Ours {
         self.kept.join(format!("{name}.wasm"))
     }
 
+    /// A folder for a node, with its key.
+    pub fn place(&self) -> anyhow::Result<Place> {
+        let folder = tempfile::tempdir()?;
+        let native = folder.path().join("data/native");
+        copy_all(&self.kept.join("native"), &native)?;
+        let mut command = Command::new(self.edge_host());
+        command.arg("id").arg("--data").arg(folder.path().join("data"));
+        let output = command.output()?;
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_string();
+        if !output.status.success() {
+            bail!("edge-host id: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(Place { folder, id })
+    }
+
     /// Starts a node with these actors; `$name` stands for the component of a benchmark's actor.
     pub fn node(&self, manifest: &str) -> anyhow::Result<Node> {
-        let folder = tempfile::tempdir()?;
-        let mut text = format!("[node]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\n{manifest}");
+        self.node_at(self.place()?, "", manifest)
+    }
+
+    /// As [`Ours::node`], in a place made before, with more lines for the `[node]` table.
+    pub fn node_at(&self, place: Place, table: &str, manifest: &str) -> anyhow::Result<Node> {
+        let folder = place.folder;
+        let head = format!("[node]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\n{table}\n");
+        let mut text = head + manifest;
         while let Some(at) = text.find('$') {
             let rest = &text[at + 1..];
             let end = rest.find('"').unwrap_or(rest.len());
@@ -72,8 +93,6 @@ impl Ours {
             text.replace_range(at..at + 1 + end, &file.to_string_lossy());
         }
         std::fs::write(folder.path().join("node.toml"), text)?;
-        let native = folder.path().join("data/native");
-        copy_all(&self.kept.join("native"), &native)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let child = Command::new(self.edge_host())
             .args(["run", "node.toml"])
@@ -81,24 +100,39 @@ impl Ours {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
-        let mut node = Node { child, folder, program: self.edge_host() };
+        let mut node = Node { child, folder, id: place.id, program: self.edge_host() };
         node.wait_until_up()?;
-        copy_all(&native, &self.kept.join("native"))?;
+        copy_all(&node.data().join("native"), &self.kept.join("native"))?;
         Ok(node)
     }
+}
+
+/// Where a node is to be.
+pub struct Place {
+    folder: TempDir,
+    /// The id it will have.
+    pub id: String,
 }
 
 /// A running node. Dropped, it is killed.
 pub struct Node {
     child: Child,
     folder: TempDir,
+    /// Its id.
+    pub id: String,
     program: PathBuf,
 }
 
 impl Node {
     /// Asks an actor; gives its answer.
     pub fn ask(&self, actor: &str, message: &Value) -> anyhow::Result<Value> {
-        let said = self.run(&["send", actor, &message.to_string(), "--deadline", "60000"])?;
+        self.ask_within(actor, message, 60_000)
+    }
+
+    /// As [`Node::ask`], for so many milliseconds.
+    pub fn ask_within(&self, actor: &str, message: &Value, ms: u64) -> anyhow::Result<Value> {
+        let (message, ms) = (message.to_string(), ms.to_string());
+        let said = self.run(&["send", actor, &message, "--deadline", &ms])?;
         serde_json::from_str(&said).with_context(|| {
             let log = self.run(&["log", actor]).unwrap_or_default();
             format!("{actor} answered {said:?}; its log: {log}")
@@ -125,6 +159,33 @@ impl Node {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where it listens.
+    pub fn listens(&self) -> anyhow::Result<String> {
+        let text = std::fs::read(self.data().join("node.json"))?;
+        let told: Value = serde_json::from_slice(&text)?;
+        Ok(told["listen"].as_str().context("node.json names no address")?.into())
+    }
+
+    /// The address of an actor, as a grant on another node takes it.
+    pub fn address(&self, actor: &str) -> anyhow::Result<String> {
+        let rows: Value = serde_json::from_str(&self.run(&["ls", "actors", "--json"])?)?;
+        let rows = rows.as_array().context("no list of actors")?;
+        let row = rows.iter().find(|row| row["name"] == actor).context("no such actor")?;
+        Ok(row["address"].as_str().context("it has no address")?.into())
+    }
+
+    /// Waits until its one peer is connected.
+    pub fn wait_for_peer(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while !self.run(&["ls", "peers", "--json"])?.contains("\"up\"") {
+            if Instant::now() > until {
+                bail!("the peer was not reached in {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     fn wait_until_up(&mut self) -> anyhow::Result<()> {
@@ -155,14 +216,6 @@ impl Drop for Node {
 pub fn repository() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own).to_path_buf()
-}
-
-/// Resident bytes of a process.
-pub fn resident(pid: u32) -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib << 10)
 }
 
 fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -1,5 +1,6 @@
 //! The peers: programs that are called with a row's name and print a figure.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -27,13 +28,50 @@ impl Peers {
 
     /// Erlang/OTP, called once for each round.
     pub fn erlang(&self, row: &str, ms: u64, parameters: &[&str]) -> anyhow::Result<Measure> {
+        self.erl(&["-run", "bench", "main", row, &ms.to_string()], parameters)
+    }
+
+    /// Two Erlang nodes on loopback, over TLS if wanted; the second is started by the first.
+    pub fn erlang_nodes(
+        &self,
+        tls: bool,
+        row: &str,
+        ms: u64,
+        parameters: &[&str],
+    ) -> anyhow::Result<Measure> {
+        let transport = if tls { "tls" } else { "tcp" };
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let mut arguments = vec!["-sname", "near@localhost", "-setcookie", "bench"];
+        arguments.extend(["-start_epmd", "false", "-erl_epmd_port", &port]);
+        arguments.extend(["-dist_listen", "false"]);
+        let options = self.erlang.clone().map_err(anyhow::Error::msg)?.join("tls.conf");
+        let options = options.to_string_lossy();
+        if tls {
+            arguments.extend(["-proto_dist", "inet_tls", "-ssl_dist_optfile", &options]);
+        }
+        let ms = ms.to_string();
+        arguments.extend(["-run", "remote", "main", row, &ms, transport, &port, &options]);
+        self.erl(&arguments, parameters)
+    }
+
+    fn erl(&self, arguments: &[&str], parameters: &[&str]) -> anyhow::Result<Measure> {
         let folder = self.erlang.clone().map_err(anyhow::Error::msg)?;
-        let mut arguments: Vec<String> = ["-noshell", "-noinput", "-pa"].map(String::from).to_vec();
-        arguments.push(folder.to_string_lossy().into_owned());
-        arguments.extend(["+P", "2000000", "-run", "bench", "main"].map(String::from));
-        arguments.extend([row.to_string(), ms.to_string()]);
-        arguments.extend(parameters.iter().map(ToString::to_string));
-        Ok(Box::new(move || figure(Command::new("erl").args(&arguments))))
+        let mut all = ["-noshell", "-noinput", "+P", "2000000", "-pa"].map(String::from).to_vec();
+        all.push(folder.to_string_lossy().into_owned());
+        all.extend(arguments.iter().chain(parameters).map(ToString::to_string));
+        Ok(Box::new(move || {
+            figure(Command::new("erl").env("ERL_CRASH_DUMP_BYTES", "0").args(&all))
+        }))
+    }
+
+    /// RUSM, called once for each round.
+    pub fn rusm(&self, row: &str, ms: u64, parameters: &[&str]) -> anyhow::Result<Measure> {
+        let folder = self.programs.join("../rusm");
+        let module = folder.join("wasm32-unknown-unknown/release/rusm_guest.wasm");
+        let module = format!("module={}", module.display());
+        let mut all = vec![module.as_str()];
+        all.extend(parameters);
+        self.program("../rusm/release/bench-rusm", row, ms, &all)
     }
 
     /// A peer written in Rust, called once for each round.
@@ -71,11 +109,20 @@ fn compile_erlang(folder: &Path) -> anyhow::Result<()> {
     let output = Command::new("erlc")
         .arg("-o")
         .arg(folder)
-        .arg(source.join("bench.erl"))
+        .args(["bench.erl", "remote.erl"].map(|file| source.join(file)))
         .output()
         .context("no Erlang here: apt-get install erlang-base erlang-ssl")?;
     if !output.status.success() {
         bail!("erlc: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    let certified = Command::new("erl")
+        .args(["-noshell", "-noinput", "-pa"])
+        .arg(folder)
+        .args(["-run", "remote", "certify"])
+        .arg(folder)
+        .output()?;
+    if !certified.status.success() {
+        bail!("no certificates: {}", String::from_utf8_lossy(&certified.stdout));
     }
     Ok(())
 }

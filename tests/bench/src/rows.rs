@@ -3,10 +3,15 @@
 //! All sides run one at a time, at the same priority, on all cores, without pinning.
 
 mod local;
+mod memory;
+mod node;
+mod remote;
 mod spawn;
 
 use crate::Bench;
 use crate::row::Row;
+
+pub use local::{number, ring};
 
 /// The actors of the benchmarks by name, and their crates from the repository's folder.
 pub const GUESTS: [(&str, &str); 7] = [
@@ -23,7 +28,7 @@ pub const GUESTS: [(&str, &str); 7] = [
 type Make = fn(&Bench) -> Row;
 
 /// All rows by key.
-pub const ROWS: [(&str, Make); 9] = [
+pub const ROWS: [(&str, Make); 18] = [
     ("local_ask_p50", local::local_ask_p50),
     ("ring_1000_one", local::ring_1000_one),
     ("ring_1000_many", local::ring_1000_many),
@@ -33,4 +38,13 @@ pub const ROWS: [(&str, Make); 9] = [
     ("spawn_started", spawn::spawn_started),
     ("spawn_answer_stop", spawn::spawn_answer_stop),
     ("call_share", local::call_share),
+    ("parked_bytes", memory::parked_bytes),
+    ("live_bytes", memory::live_bytes),
+    ("park_wake", memory::park_wake),
+    ("remote_ask_p50", remote::remote_ask_p50),
+    ("remote_one_way_64", remote::remote_one_way_64),
+    ("remote_one_way_64k", remote::remote_one_way_64k),
+    ("hog_p99", node::hog_p99),
+    ("cached_start", node::cached_start),
+    ("idle_node_mb", node::idle_node_mb),
 ];

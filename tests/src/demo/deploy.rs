@@ -9,6 +9,7 @@ use super::finding::Findings;
 use super::sense;
 use super::stage::{ALL, ATTIC, CELLAR, NAMES, SHED, Stage};
 use super::words::seconds;
+use crate::lives;
 
 /// Silence after which a node takes another for gone. The usual 10 s would make the demo long.
 const IDLE_MS: u64 = 2000;
@@ -118,7 +119,8 @@ pub(super) fn actors(
         let ready = || {
             let rows = stage.ask(node, &["ls", "actors", "--json"])?;
             let rows = rows.as_array().cloned().unwrap_or_default();
-            let all = rows.len() == names.len() && rows.iter().all(|row| row["state"] == "ready");
+            let all =
+                rows.len() == names.len() && rows.iter().all(|row| lives(row["state"].as_str()));
             Ok(all.then_some(()))
         };
         stage.until("all actors are ready", ready)?;
@@ -138,16 +140,16 @@ pub(super) fn up(stage: &Stage, node: usize) -> anyhow::Result<usize> {
 }
 
 fn grants(actor: &str, node: usize) -> Vec<String> {
-    let room = sense::room(node);
+    let (room, air) = (sense::room(node), format!("{}-air", NAMES[node]));
     match actor {
         "gossip" => vec!["links=links".into()],
         "crdt" => vec!["replicas=topic:board".into()],
         "sensor" => vec![
             format!("source={room}"),
-            r#"out={ topic = "readings", subscribe = false }"#.into(),
+            format!("out={{ topic = \"{air}\", subscribe = false }}"),
         ],
         _ => vec![
-            format!("room={room}"),
+            format!("room=sensor:topic:{air}"),
             "target=topic:target".into(),
             r#"heater={ pin = "bench:heater", safe = "low", lease = "30s" }"#.into(),
         ],

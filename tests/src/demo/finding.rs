@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// All that is to be shown, in order.
-const CLAIMS: [&str; 12] = [
+const CLAIMS: [&str; 13] = [
     "actors are built from source",
     "three nodes know each other by key",
     "code is fetched from peers by its CID",
     "recorded sensors are read",
     "this machine's own sensor is read",
     "a dial here moves a pin there",
+    "a pin goes by what a sensor publishes",
     "a document agrees on three nodes",
     "a node is really cut off",
     "both sides go on, and disagree",

@@ -13,7 +13,8 @@ use super::words::seconds;
 pub(super) fn dial(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result<()> {
     stage.title("5. Turn a dial here, drive a pin there");
     stage.say("Each thermostat heats while its room is colder than the target that was dialled");
-    stage.say("last, on whichever node. Nobody has dialled yet: the target is 0 °C.");
+    stage.say("last, on whichever node. Its room is what its node's sensor actor published last.");
+    stage.say("Nobody has dialled yet: the target is 0 °C.");
     for node in [ATTIC, CELLAR] {
         ensure!(level(stage, node)? == "low", "a heater is on before anyone dialled");
     }
@@ -24,10 +25,8 @@ pub(super) fn dial(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result
     let took = seconds(dialled.elapsed());
     stage.tell(CELLAR, &["ls", "pins"])?;
     ensure!(level(stage, ATTIC)? == "low", "the attic is heated too");
-    let rooms = [ATTIC, CELLAR].map(|node| sense::last(stage, node).map(|last| sense::raw(&last)));
-    let [Ok(Some(attic)), Ok(Some(cellar))] = rooms else {
-        anyhow::bail!("a room has no reading");
-    };
+    let [attic, cellar] = [ATTIC, CELLAR].map(|node| room(stage, node));
+    let (attic, cellar) = (attic?, cellar?);
     ensure!(cellar < 7.0 && attic >= 7.0, "the rooms have {attic} and {cellar} °C");
     stage.tell(ATTIC, &["ls", "pins"])?;
     stage.say(format!(
@@ -35,7 +34,16 @@ pub(super) fn dial(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result
     ));
     let figure = format!("dialled in the attic, cellar low → high in {took}");
     findings.observe("a dial here moves a pin there", figure);
+    // The thermostats differ in nothing but the topic of their sensor actor.
+    let figure = format!("cellar-air {cellar:.1} °C is heated, attic-air {attic:.1} °C is not");
+    findings.observe("a pin goes by what a sensor publishes", figure);
     Ok(())
+}
+
+/// What a node's sensor actor says of its room.
+fn room(stage: &Stage, node: usize) -> anyhow::Result<f64> {
+    let value = sense::last(stage, node)?["Last"]["value"].as_f64();
+    value.with_context(|| format!("the sensor actor in the {} has no reading", NAMES[node]))
 }
 
 /// Turns a node's dial.
@@ -61,7 +69,7 @@ pub(super) fn at(stage: &Stage, node: usize, wanted: &str) -> anyhow::Result<Opt
 /// Something if all nodes heat as rooms do whose target is `celsius`.
 pub(super) fn all_at(stage: &Stage, celsius: f64) -> anyhow::Result<Option<()>> {
     for node in ALL {
-        let room = sense::raw(&sense::last(stage, node)?).context("no reading")?;
+        let room = room(stage, node)?;
         let wanted = if room < celsius { "high" } else { "low" };
         if level(stage, node)? != wanted {
             return Ok(None);

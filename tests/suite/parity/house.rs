@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use gossip::Gossip;
 use guest_sdk::{Duration, Grant, Sim, seed};
+use sensor::Sampler;
 use thermostat::{Message, Thermostat};
 
 use super::stage::{Real, Simulated, Stage};
@@ -26,7 +27,7 @@ impl House for Real {
     }
 }
 
-/// It is 18 degrees in both rooms.
+/// It is 18 degrees in both rooms: a sensor actor on each node says so.
 fn a_cut_link_heals(mut house: impl House) -> Result<()> {
     house.tell(0, Message::Dial(21.0))?;
     house.until("both heat", |house| Ok(house.heats(0)? && house.heats(1)?))?;
@@ -46,16 +47,18 @@ fn a_cut_link_heals(mut house: impl House) -> Result<()> {
 #[test]
 fn a_cut_link_heals_in_the_simulator() -> Result<()> {
     let grants = [
-        ("room", Grant::Sensor("room")),
+        ("room", Grant::Sensor("topic:air")),
         ("heater", Grant::Pin("heater")),
         ("target", Grant::Topic("target")),
     ];
+    let air = [("source", Grant::Sensor("air")), ("out", Grant::Topic("air"))];
     let mut sim = Sim::builder(seed())
         .nodes(2)
         .actor::<Thermostat>("it", &grants)
+        .actor::<Sampler>("air", &air)
         .protocol::<Gossip>("gossip", &[])
         .build();
-    (0..2).for_each(|node| sim.reading(node, "room", 18.0));
+    (0..2).for_each(|node| sim.reading(node, "air", 18.0));
     a_cut_link_heals(Simulated::new(sim, 2, Duration::from_secs(2)))
 }
 
@@ -64,10 +67,13 @@ fn a_cut_link_heals_on_real_nodes() -> Result<()> {
     let trace = tempfile::tempdir()?;
     let file = trace.path().join("room.csv");
     std::fs::write(&file, "celsius\n18\n")?;
-    let grants = format!(
-        "{{ room = \"sensor:bench:{}/celsius\", target = \"topic:target\", \
-         heater = {{ pin = \"bench:heater\", safe = \"low\" }} }}",
+    let grants = "{ room = \"sensor:topic:air\", target = \"topic:target\", \
+                  heater = { pin = \"bench:heater\", safe = \"low\" } }";
+    let air = format!(
+        "[actor.air]\ncomponent = \"{}\"\n\
+         grant = {{ source = \"sensor:bench:{}/celsius\", out = \"topic:air\" }}\n",
+        nodes::sensor().file.display(),
         file.display()
     );
-    a_cut_link_heals(Real::start(2, nodes::thermostat(), &grants)?)
+    a_cut_link_heals(Real::start(2, nodes::thermostat(), grants, &air)?)
 }

@@ -119,5 +119,5 @@ fn replicas_converge_in_the_simulator() -> Result<()> {
 
 #[test]
 fn replicas_converge_on_real_nodes() -> Result<()> {
-    replicas_converge(Real::start(3, nodes::crdt(), "{ replicas = \"topic:it\" }")?)
+    replicas_converge(Real::start(3, nodes::crdt(), "{ replicas = \"topic:it\" }", "")?)
 }

@@ -99,15 +99,15 @@ pub struct Real {
 
 impl Real {
     /// Starts so many nodes with gossip and an actor named `it`, which is granted `grants` (a line
-    /// of a manifest).
-    pub fn start(nodes: usize, actor: &Guest, grants: &str) -> Result<Self> {
+    /// of a manifest), and what else the manifest says.
+    pub fn start(nodes: usize, actor: &Guest, grants: &str, more: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let at: Vec<_> = (0..nodes).map(|node| folder.path().join(node.to_string())).collect();
         let ids = at.iter().map(|at| process::id(at)).collect::<Result<Vec<_>>>()?;
         let relay = Relay::open()?;
         let rest = format!(
             "{QUICK}\n[actor.gossip]\ncomponent = \"{}\"\ngrant = {{ links = \"links\" }}\n\n\
-             [actor.it]\ncomponent = \"{}\"\ngrant = {grants}\n",
+             [actor.it]\ncomponent = \"{}\"\ngrant = {grants}\n\n{more}",
             nodes::gossip().file.display(),
             actor.file.display()
         );

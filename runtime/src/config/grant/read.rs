@@ -41,14 +41,19 @@ pub(super) fn grant_text(text: &str, folder: &Path) -> Result<Grant, ConfigError
 
 /// A name that is used in commands and logs.
 pub(in crate::config) fn name(entry: &Entry<'_>, name: &str) -> Result<String, ConfigError> {
+    check_name(name).map_err(|what| entry.error(what))?;
+    Ok(name.into())
+}
+
+/// Whether this can be a name; if not, what to write.
+pub(in crate::config) fn check_name(name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(good) {
-        let what = format!(
+        return Err(format!(
             "{name:?} is no name: write 1 to {NAME_BYTES} letters, digits, `-`, `_` or `.`"
-        );
-        return Err(entry.error(what));
+        ));
     }
-    Ok(name.into())
+    Ok(())
 }
 
 /// A CID or a path; what looks like a CID and is none is refused, lest a clipped one be a path.

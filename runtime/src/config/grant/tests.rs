@@ -34,6 +34,8 @@ fn each_form_is_read_and_survives_its_text() {
     read("sensor:proc:uptime");
     read("sensor:proc:cpu");
     read("sensor:proc:meminfo/MemAvailable");
+    let published = read("sensor:topic:air/attic?");
+    assert_eq!(published.to_string(), "sensor:topic:air/attic?");
     assert_eq!(read("topic:a/b"), Grant::Topic { name: "a/b".into(), subscribe: true });
     let publish = read("{ topic = \"x\\\"y\", subscribe = false }");
     assert_eq!(publish, Grant::Topic { name: "x\"y".into(), subscribe: false });

@@ -40,6 +40,7 @@ impl Display for SensorSpec {
             SensorSource::Proc(ProcReading::Memory(entry)) => write!(f, "proc:meminfo/{entry}")?,
             SensorSource::Proc(ProcReading::Uptime) => f.write_str("proc:uptime")?,
             SensorSource::Proc(ProcReading::Processor) => f.write_str("proc:cpu")?,
+            SensorSource::Topic { name } => return write!(f, "topic:{name}"),
         }
         write!(f, "?every={}", duration_text(self.every))
     }

@@ -1,7 +1,7 @@
 %% Erlang/OTP's side of the local rows: bench:main([Row, Milliseconds, "name=value" ...]) prints the
 %% row's figure. What each row does is written where the rows are, in src/rows.
 -module(bench).
--export([main/1, player/2, echo/0, sized/3]).
+-export([main/1, player/2, echo/0, sized/3, ask/2]).
 
 main([Row, Ms | Parameters]) ->
     Given = maps:from_list([{list_to_atom(N), V} || [N, V] <- [string:split(P, "=") || P <- Parameters]]),
@@ -74,7 +74,14 @@ row(memory, _, Given) ->
     Before = resident(),
     Pids = [spawn(?MODULE, echo, []) || _ <- lists:seq(1, Count)],
     ask_all(Pids),
-    (resident() - Before) / Count.
+    (resident() - Before) / Count;
+row(idle, _, _) ->
+    {ok, _} = net_kernel:start(idle@localhost, #{name_domain => shortnames, dist_listen => false}),
+    timer:sleep(1000),
+    resident() / 1.0e6;
+row(hog, Ms, _) ->
+    [spawn(fun Loop() -> Loop() end) || _ <- lists:seq(1, erlang:system_info(schedulers))],
+    in_process(fun() -> ask(spawn(?MODULE, echo, []), Ms, 0.99) / 1000 end).
 
 number(Name, Given) -> list_to_integer(maps:get(Name, Given)).
 
@@ -86,13 +93,16 @@ echo() ->
         stop -> ok
     end.
 
-ask(Whom, Ms) ->
+ask(Whom, Ms) -> ask(Whom, Ms, 0.5).
+
+%% Microseconds, of all round trips the one at this part.
+ask(Whom, Ms, Part) ->
     Payload = binary:copy(<<7>>, 64),
     sized(Ms, 1000, fun(Count) ->
         Began = erlang:monotonic_time(nanosecond),
         Times = ask_times(Whom, Payload, Count, Began, []),
         Ns = erlang:monotonic_time(nanosecond) - Began,
-        {Ns, lists:nth(Count div 2 + 1, lists:sort(Times)) / 1000}
+        {Ns, lists:nth(trunc(Count * Part) + 1, lists:sort(Times)) / 1000}
     end).
 
 ask_times(_, _, 0, _, Times) ->

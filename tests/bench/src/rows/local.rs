@@ -24,7 +24,7 @@ pub fn local_ask_p50(bench: &Bench) -> Row {
         .side("erlang", bench.peers.erlang("ask", bench.ms, &[]))
         .side("kameo", bench.peers.program("bench-native", "kameo_ask", bench.ms, &[]))
         .side("ractor", bench.peers.program("bench-native", "ractor_ask", bench.ms, &[]))
-        .side("rusm", bench.peers.program("bench-rusm", "ask", bench.ms, &[]))
+        .side("rusm", bench.peers.rusm("ask", bench.ms, &[]))
 }
 
 fn ask(bench: &Bench) -> anyhow::Result<Measure> {
@@ -67,7 +67,7 @@ fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
         .side("ractor", peers.program("bench-native", "ractor_ring", bench.ms, &parameters));
     // RUSM holds some 340 components at once: a ring of 300, a token each or one.
     let parameters = ["size=300", if tokens == 1 { "tokens=1" } else { "tokens=300" }];
-    row.side("rusm (ring of 300)", peers.program("bench-rusm", "ring", bench.ms, &parameters))
+    row.side("rusm (ring of 300)", peers.rusm("ring", bench.ms, &parameters))
 }
 
 /// What one core makes of the ring with a token for each actor, against the raw call of the same

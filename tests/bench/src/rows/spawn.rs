@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::local::number;
 use crate::Bench;
-use crate::ours::Node;
+use crate::ours::{Node, Ours};
 use crate::row::{Better, Measure, Row};
 
 /// Actors alive after each spawn row's run.
@@ -31,7 +31,7 @@ pub fn spawn_started(bench: &Bench) -> Row {
         .side("ours", spawns(bench, "Started"))
         .side("raw wasmtime", bench.peers.program("bench-raw", "started", bench.ms, &[&component]))
         .side("erlang", bench.peers.erlang("spawn_started", bench.ms, &[&alive]))
-        .side("rusm", bench.peers.program("bench-rusm", "spawn_started", bench.ms, &[]))
+        .side("rusm", bench.peers.rusm("spawn_started", bench.ms, &[]))
 }
 
 fn alive() -> String {
@@ -39,7 +39,7 @@ fn alive() -> String {
 }
 
 fn spawns(bench: &Bench, task: &'static str) -> anyhow::Result<Measure> {
-    let node = nursery(bench)?;
+    let node = nursery(&bench.ours)?;
     let wanted = bench.ms * 1_000_000;
     Ok(Box::new(move || {
         let (mut ns, mut actors) = (0, 0);
@@ -68,11 +68,11 @@ pub fn spawn_answer_stop(bench: &Bench) -> Row {
         .side("erlang", peers.erlang("spawn_answer_stop", bench.ms, &once))
         .side("kameo", peers.program("bench-native", "kameo_answer_stop", bench.ms, &once))
         .side("ractor", peers.program("bench-native", "ractor_answer_stop", bench.ms, &once))
-        .side("rusm", peers.program("bench-rusm", "spawn_answer_stop", bench.ms, &once))
+        .side("rusm", peers.rusm("spawn_answer_stop", bench.ms, &once))
 }
 
 fn answers(bench: &Bench) -> anyhow::Result<Measure> {
-    let node = nursery(bench)?;
+    let node = nursery(&bench.ours)?;
     let (ms, mut count) = (bench.ms, 500);
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, count, |count| {
@@ -86,8 +86,8 @@ fn answers(bench: &Bench) -> anyhow::Result<Measure> {
 }
 
 /// A node with an actor that spawns.
-pub fn nursery(bench: &Bench) -> anyhow::Result<Node> {
-    bench.ours.node(
+pub fn nursery(ours: &Ours) -> anyhow::Result<Node> {
+    ours.node(
         "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384\neffects = 20000\n\
         [actor.nursery]\ncomponent = \"$nursery\"\n\
         grant = { sprout = { spawn = \"$sprout\", max = 20000 } }\n",

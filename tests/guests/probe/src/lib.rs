@@ -5,7 +5,7 @@ mod step;
 use std::collections::BTreeMap;
 
 use guest_sdk::{Actor, Address, Answer, Context, Edge, Pin, Reason, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use step::Step;
 
@@ -21,6 +21,25 @@ pub struct Probe {
     heard: Vec<String>,
     held: BTreeMap<String, Address>,
     waiting: Option<Address>,
+    brittle: Brittle,
+}
+
+/// Whether saving the probe traps.
+#[derive(Default, Deserialize)]
+#[serde(from = "bool")]
+struct Brittle(bool);
+
+impl From<bool> for Brittle {
+    fn from(brittle: bool) -> Self {
+        Self(brittle)
+    }
+}
+
+impl Serialize for Brittle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert!(!self.0, "told to trap when saved");
+        serializer.serialize_bool(self.0)
+    }
 }
 
 impl Actor for Probe {
@@ -29,7 +48,13 @@ impl Actor for Probe {
     fn start(cx: &mut Context<Self>) -> Result<Self> {
         let starts: u64 = cx.get(STARTS)?.unwrap_or_default();
         cx.put(STARTS, starts + 1)?;
-        let mut probe = Self { count: 0, heard: Vec::new(), held: BTreeMap::new(), waiting: None };
+        let mut probe = Self {
+            count: 0,
+            heard: Vec::new(),
+            held: BTreeMap::new(),
+            waiting: None,
+            brittle: Brittle::default(),
+        };
         let steps: Option<Vec<Step>> = cx.get(AT_START)?;
         probe.run(steps.unwrap_or_default(), cx)?;
         // A grant of this name makes it misbehave before anybody could tell it to.

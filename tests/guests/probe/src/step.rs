@@ -89,6 +89,8 @@ pub enum Step {
     FailUnless(String),
     /// Panics, which traps.
     Panic,
+    /// Panics when it is saved.
+    PanicAtSave,
     /// Never ends.
     Loop,
     /// Asks for so many MiB of memory.
@@ -123,6 +125,7 @@ impl Probe {
                 self.count += 1;
                 said.push(self.count.to_string());
             }
+            Step::PanicAtSave => self.brittle.0 = true,
             Step::Heard => said.extend(self.heard.iter().cloned()),
             Step::Noted => said.extend(cx.get::<Vec<String>>(NOTED)?.unwrap_or_default()),
             Step::Get(key) => said.push(cx.get(key)?.unwrap_or_else(|| "none".into())),

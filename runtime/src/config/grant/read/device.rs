@@ -6,7 +6,7 @@ use super::super::{
     BusLine, BusSpec, Direction, Edges, PinLine, PinSpec, ProcReading, Pull, SensorSource,
     SensorSpec,
 };
-use super::name;
+use super::{name, topic_name};
 use crate::config::document::{Entry, Table};
 use crate::config::{ConfigError, units};
 
@@ -16,10 +16,14 @@ const EVERY: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 const SENSORS: &str = "sensor:bench:FILE.csv/COLUMN, sensor:hwmon:CHIP/INPUT, \
-                       sensor:thermal:ZONE or sensor:proc:READING";
+                       sensor:thermal:ZONE, sensor:proc:READING or sensor:topic:NAME";
 
-/// `BACKEND:REST?every=10s`, what follows `sensor:`.
+/// `BACKEND:REST?every=10s`, what follows `sensor:`. What is published comes when it comes.
 pub(super) fn sensor(entry: &Entry<'_>, text: &str) -> Result<SensorSpec, ConfigError> {
+    if let Some(topic) = text.strip_prefix("topic:") {
+        let source = SensorSource::Topic { name: topic_name(entry, topic)? };
+        return Ok(SensorSpec { source, every: Duration::ZERO });
+    }
     let (text, every) = match text.rsplit_once('?') {
         None => (text, EVERY),
         Some((text, option)) => (text, period(entry, option)?),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, Store};
+use wasmtime::{Config, Engine, ProfilingStrategy, Store};
 
 use crate::bindings::edge::actor::types::{
     Granted, Handle, Letter, Message, Now, Reading, Refusal,
@@ -37,8 +37,9 @@ pub struct Guest {
 }
 
 impl Code {
-    /// Compiles a component.
-    pub fn load(file: &Path) -> anyhow::Result<Self> {
+    /// Compiles a component, or a module that is to be one; perf gets its functions' names if
+    /// wanted.
+    pub fn load(file: &Path, names: bool) -> anyhow::Result<Self> {
         let mut config = Config::new();
         config.concurrency_support(false);
         config.gc_support(false);
@@ -55,11 +56,18 @@ impl Code {
         config.memory_reservation(0);
         config.memory_guard_size(0);
         config.memory_reservation_for_growth(0);
+        if names {
+            config.profiler(ProfilingStrategy::PerfMap);
+        }
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         reads::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         effects::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
+        let bytes = match names {
+            true => wit_component::ComponentEncoder::default().module(&bytes)?.encode()?,
+            false => bytes,
+        };
         let component = Component::new(&engine, bytes)?;
         let pre = ActorPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Self { engine, pre })

@@ -14,6 +14,7 @@ fn main() -> anyhow::Result<()> {
         "share" => share::letters_per_core(&call)?,
         "started" => spawn::started(&call)?,
         "answered" => spawn::answered(&call)?,
+        "memory" => spawn::memory(&call)?,
         "renewed" => spawn::renewed(&call)?,
         row => bail!("no row {row:?}"),
     };

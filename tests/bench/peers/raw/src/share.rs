@@ -15,7 +15,7 @@ const HOPS: u64 = 1 << 31;
 /// Letters a second and core: on each core an instance that is given, again and again, `batch`
 /// tokens in one call, and sends each on.
 pub fn letters_per_core(call: &Call) -> anyhow::Result<f64> {
-    let code = Code::load(Path::new(call.text("component")?))?;
+    let code = Code::load(Path::new(call.text("component")?), call.text("names").is_ok())?;
     let batch = usize::try_from(call.number("batch")?)?.max(1);
     let cores = thread::available_parallelism()?.get();
     let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {

@@ -45,10 +45,30 @@ pub fn answered(call: &Call) -> anyhow::Result<f64> {
     })
 }
 
+/// Resident bytes of one more instance that was started and has answered.
+pub fn memory(call: &Call) -> anyhow::Result<f64> {
+    const FEW: usize = 100;
+    const MORE: usize = 2000;
+    let code = Code::load(Path::new(call.text("component")?), false)?;
+    let question = serde_ipld_dagcbor::to_vec(&Message::Ask([7; 64].into()))?;
+    let mut alive = Vec::with_capacity(FEW + MORE);
+    let mut more = |count| {
+        for _ in 0..count {
+            let mut guest = code.instance(true)?;
+            guest.start()?;
+            guest.handle(vec![question.clone()], Some(2))?;
+            alive.push(guest);
+        }
+        bench::resident(std::process::id())
+    };
+    let few = more(FEW)?;
+    Ok((more(MORE)? - few) as f64 / MORE as f64)
+}
+
 /// Microseconds to save an instance's 4 kB, drop it, instantiate it again, restore it, and have a
 /// question answered; the median, on one core.
 pub fn renewed(call: &Call) -> anyhow::Result<f64> {
-    let code = Code::load(Path::new(call.text("component")?))?;
+    let code = Code::load(Path::new(call.text("component")?), false)?;
     let question = serde_ipld_dagcbor::to_vec(&Message::Ask([7; 64].into()))?;
     let mut guest = code.instance(false)?;
     guest.start()?;
@@ -81,7 +101,7 @@ fn on_all_cores(
     call: &Call,
     round: impl Fn(&Code, usize) -> anyhow::Result<(u64, u64)> + Sync,
 ) -> anyhow::Result<f64> {
-    let code = Code::load(Path::new(call.text("component")?))?;
+    let code = Code::load(Path::new(call.text("component")?), false)?;
     let cores = thread::available_parallelism()?.get();
     let together = Barrier::new(cores);
     let one = || -> anyhow::Result<f64> {

@@ -1,0 +1,148 @@
+//! Where a local letter's nanoseconds go, by part: `make bench ATTRIBUTE=1`, with Linux's perf.
+//!
+//! Two tables. The first is a node's, with a ring of 1,000 and a token for each actor. The second
+//! is the raw call's with the same component, its functions by name, on one of the cores.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::Bench;
+use crate::ours::repository;
+use crate::rows::{number, ring};
+
+/// Samples a second.
+const RATE: &str = "997";
+/// Rows shown of single functions.
+const FUNCTIONS: usize = 25;
+/// What a function is counted to: the first whose text is in its object or name.
+const PARTS: [(&str, &[&str]); 10] = [
+    ("the guest itself", &[".cwasm", ".map", "[JIT]"]),
+    ("kernel", &["[k]"]),
+    ("allocator", &["malloc", "_int_free", "cfree", "calloc", "realloc", "unlink_chunk"]),
+    ("copying", &["memmove", "memcpy", "memset"]),
+    ("wasmtime: calls, lifting, lowering", &["wasmtime"]),
+    ("turn: handles, limits, effects", &["edge_host::wasm"]),
+    ("mailbox and run queue", &["edge_host::mailbox", "pthread_mutex", "futex"]),
+    ("router", &["edge_host::router", "dashmap", "hashbrown"]),
+    ("scheduler, activation, commit", &["edge_host::actor", "edge_host::supervisor"]),
+    ("clock", &["clock", "Instant", "Timespec", "vdso"]),
+];
+
+/// Prints both tables.
+pub fn print(bench: &Bench) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("node.data");
+    let node = ring(bench, 1000)?;
+    let ask = |hops: u64| node.ask("conductor", &json!({ "Run": [1000, hops] }));
+    let warm = ask(20)?;
+    let per_hop = number(&warm, "ns")? as f64 / 20.0;
+    let before = processor_seconds(node.pid())?;
+    let mut perf = record(&data).arg("-p").arg(node.pid().to_string()).spawn()?;
+    // perf has no way to say that it has begun.
+    std::thread::sleep(Duration::from_millis(300));
+    let took = ask((3e9 / per_hop) as u64 + 1)?;
+    interrupt(perf.id())?;
+    perf.wait()?;
+    let seconds = processor_seconds(node.pid())? - before;
+    let ns = seconds * 1e9 / number(&took, "letters")? as f64;
+    println!("A letter of the ring on a node: {ns:.0} ns of processor time\n");
+    table(&data, ns)?;
+    raw(bench, folder.path())
+}
+
+/// The same component, its functions' names kept, called by itself.
+fn raw(bench: &Bench, folder: &Path) -> anyhow::Result<()> {
+    let module = named_module("player")?;
+    let data = folder.join("raw.data");
+    let mut command = record(&data);
+    command.arg(bench.ours.programs.join("bench-raw"));
+    command.args(["share", "3000", "batch=8", "names=1"]);
+    let output = command.arg(format!("component={}", module.display())).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let rate: f64 = said.trim().parse().with_context(|| format!("bench-raw said {said:?}"))?;
+    println!("A letter of the raw call, 8 in a call: {:.0} ns\n", 1e9 / rate);
+    table(&data, 1e9 / rate)
+}
+
+/// Builds an actor's module as `edge-host build` does, but for the names.
+fn named_module(name: &str) -> anyhow::Result<PathBuf> {
+    let source = repository().join("tests/bench");
+    let target = std::env::current_exe()?.with_file_name("bench-kept").join("named");
+    let flags = ["-Clink-arg=-zstack-size=65536", "-Clink-arg=--initial-memory=262144"];
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--quiet", "--target", "wasm32-unknown-unknown"]);
+    cargo.args(["--package", name, "--target-dir"]).arg(&target).current_dir(source);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let profile = [("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("PANIC", "abort"), ("STRIP", "none")];
+    for (key, value) in profile {
+        cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
+    }
+    if !cargo.status()?.success() {
+        bail!("{name} doesn't build: see above");
+    }
+    Ok(target.join(format!("wasm32-unknown-unknown/release/{name}.wasm")))
+}
+
+fn record(data: &Path) -> Command {
+    let mut perf = Command::new("perf");
+    perf.args(["record", "-q", "-e", "cpu-clock", "-F", RATE, "-o"]).arg(data);
+    perf.stderr(Stdio::null());
+    perf
+}
+
+fn interrupt(pid: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-INT", &pid.to_string()]).status()?;
+    if !status.success() {
+        bail!("perf has ended early: can it be used here? (kernel.perf_event_paranoid)");
+    }
+    Ok(())
+}
+
+/// Prints parts and functions, `ns` shared out among them.
+fn table(data: &Path, ns: f64) -> anyhow::Result<()> {
+    let output = Command::new("perf")
+        .args(["report", "--stdio", "--no-children", "-F", "overhead,dso,symbol", "-i"])
+        .arg(data)
+        .output()
+        .context("no perf here: apt-get install linux-perf")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rows: Vec<(f64, &str)> = text.lines().filter_map(row).collect();
+    let mut parts: BTreeMap<&str, f64> = BTreeMap::new();
+    for (share, name) in &rows {
+        let part = PARTS.iter().find(|(_, marks)| marks.iter().any(|mark| name.contains(mark)));
+        *parts.entry(part.map_or("the rest", |(part, _)| part)).or_default() += share;
+    }
+    let mut parts: Vec<_> = parts.into_iter().collect();
+    parts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    for (part, share) in parts {
+        println!("{:>7.0} ns {share:>5.1} %  {part}", ns * share / 100.0);
+    }
+    println!();
+    for (share, name) in rows.iter().take(FUNCTIONS) {
+        let name: String = name.chars().take(110).collect();
+        println!("{:>7.0} ns {share:>5.1} %  {name}", ns * share / 100.0);
+    }
+    println!();
+    Ok(())
+}
+
+/// A row of perf's report: percent, and object and name.
+fn row(line: &str) -> Option<(f64, &str)> {
+    let (share, name) = line.trim().split_once('%')?;
+    Some((share.parse().ok()?, name.trim()))
+}
+
+/// Processor seconds that a process has used so far.
+fn processor_seconds(pid: u32) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = text.rsplit_once(')').context("no such process")?;
+    let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|text| text.parse().ok());
+    let (user, system): (f64, f64) = ticks(11).zip(ticks(12)).context("no times in stat")?;
+    // Linux shows times in hundredths of a second, whatever the kernel ticks in (proc(5)).
+    Ok((user + system) / 100.0)
+}

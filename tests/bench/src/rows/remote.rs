@@ -1,0 +1,117 @@
+//! Letters between two processes on loopback.
+
+use bench::{Run, sized};
+use serde_json::json;
+
+use super::local::number;
+use crate::Bench;
+use crate::ours::Node;
+use crate::row::{Better, Measure, Row};
+
+/// Letters of 64 bytes that may be on their way, and of 64 KiB.
+const WINDOW: u64 = 2048;
+const LARGE_WINDOW: u64 = 32;
+
+/// An actor on one node asks one on another, waits for the answer, asks again: 64 bytes there and
+/// 64 back, the median round trip. Raw quinn: the same bytes back and forth on one stream.
+pub fn remote_ask_p50(bench: &Bench) -> Row {
+    let peers = &bench.peers;
+    Row::new("remote_ask_p50", "µs", Better::Lower, "quinn, one thread")
+        .limit("quinn, one thread")
+        .side("ours", ask(bench))
+        .side("quinn, one thread", peers.program("bench-native", "quinn_ask", bench.ms, &["mt=0"]))
+        .side(
+            "quinn, many threads",
+            peers.program("bench-native", "quinn_ask", bench.ms, &["mt=1"]),
+        )
+        .side("erlang", peers.erlang_nodes(false, "ask", bench.ms, &[]))
+        .side("erlang, TLS", peers.erlang_nodes(true, "ask", bench.ms, &[]))
+}
+
+/// An actor sends 64-byte letters to one on another node, which counts them; at most 2,048 are on
+/// their way, renewed after every 1,024 counted. Letters a second, until the last is counted and
+/// the sender knows. Raw quinn: one stream, 1,024 of them in a write, the end acknowledged.
+pub fn remote_one_way_64(bench: &Bench) -> Row {
+    let parameters = ["size=64", "window=2048"];
+    let (peers, quinn) = (&bench.peers, ["size=64", "batch=1024", "mt=0"]);
+    Row::new("remote_one_way_64", "letters/s", Better::Higher, "erlang, TLS")
+        .limit("quinn, batched")
+        .side("ours", stream(bench, 64, WINDOW, 1.0))
+        .side("erlang, TLS", peers.erlang_nodes(true, "stream", bench.ms, &parameters))
+        .side("erlang", peers.erlang_nodes(false, "stream", bench.ms, &parameters))
+        .side("quinn, batched", peers.program("bench-native", "quinn_stream", bench.ms, &quinn))
+        .side(
+            "quinn, a write each",
+            peers.program(
+                "bench-native",
+                "quinn_stream",
+                bench.ms,
+                &["size=64", "batch=1", "mt=0"],
+            ),
+        )
+}
+
+/// The same with 64 KiB in a letter and 32 on their way, in megabytes (10^6) a second. Raw quinn:
+/// one stream, 64 KiB in a write.
+pub fn remote_one_way_64k(bench: &Bench) -> Row {
+    let (peers, quinn) = (&bench.peers, ["size=65536", "batch=1", "mt=0", "unit=megabytes"]);
+    let megabytes = ["size=65536", "window=32", "unit=megabytes"];
+    Row::new("remote_one_way_64k", "MB/s", Better::Higher, "quinn, one thread")
+        .limit("quinn, one thread")
+        .side("ours", stream(bench, 65_536, LARGE_WINDOW, 65_536.0 / 1e6))
+        .side("quinn, one thread", peers.program("bench-native", "quinn_stream", bench.ms, &quinn))
+        .side("erlang, TLS", peers.erlang_nodes(true, "stream", bench.ms, &megabytes))
+        .side("erlang", peers.erlang_nodes(false, "stream", bench.ms, &megabytes))
+}
+
+fn ask(bench: &Bench) -> anyhow::Result<Measure> {
+    let far = "[actor.player]\ncomponent = \"$player\"\n";
+    let near = "[actor.conductor]\ncomponent = \"$conductor\"\ngrant = { other = \"ADDRESS\" }\n";
+    let (near, far) = pair(bench, "player", far, near)?;
+    let (ms, mut size) = (bench.ms, 100);
+    Ok(Box::new(move || {
+        let _both_live = &far;
+        let (figure, next) = sized(ms, size, |size| {
+            let asked = near.ask("conductor", &json!({ "Ask": size }))?;
+            Ok(Run { ns: number(&asked, "ns")?, figure: number(&asked, "p50")? as f64 / 1000.0 })
+        })?;
+        size = next;
+        Ok(figure)
+    }))
+}
+
+/// `unit`: what a letter counts for in the figure.
+fn stream(bench: &Bench, size: u64, window: u64, unit: f64) -> anyhow::Result<Measure> {
+    let limits = "[limits]\nmailbox = 4096\n";
+    let far = format!("{limits}[actor.tally]\ncomponent = \"$tally\"\n");
+    let near = format!(
+        "{limits}[actor.source]\ncomponent = \"$source\"\ngrant = {{ home = \"ADDRESS\" }}\n"
+    );
+    let (near, far) = pair(bench, "tally", &far, &near)?;
+    let (ms, mut windows) = (bench.ms, 4);
+    Ok(Box::new(move || {
+        let _both_live = &far;
+        let (rate, next) = sized(ms, windows, |windows| {
+            let count = windows * window;
+            let stream = json!({ "Stream": { "count": count, "size": size, "window": window } });
+            let took = near.ask("source", &stream)?;
+            Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
+        })?;
+        windows = next;
+        Ok(rate * unit)
+    }))
+}
+
+/// Two nodes that know each other: the first has `near`'s actors, with the address of the second's
+/// actor `whom` in place of `ADDRESS`.
+fn pair(bench: &Bench, whom: &str, far: &str, near: &str) -> anyhow::Result<(Node, Node)> {
+    let (near_place, far_place) = (bench.ours.place()?, bench.ours.place()?);
+    let table = format!("peers = [{{ id = \"{}\" }}]", near_place.id);
+    let far = bench.ours.node_at(far_place, &table, far)?;
+    let (id, at) = (&far.id, far.listens()?);
+    let table = format!("peers = [{{ id = \"{id}\", at = \"{at}\" }}]");
+    let near = near.replace("ADDRESS", &far.address(whom)?);
+    let near = bench.ours.node_at(near_place, &table, &near)?;
+    near.wait_for_peer()?;
+    Ok((near, far))
+}
