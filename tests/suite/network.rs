@@ -43,6 +43,8 @@ fn a_question_to_another_node_has_its_answer_or_the_reason_why_not() -> Result<(
     tell(&two.a, "a", &ask(Message::Question(41), 1, 60_000))?;
     tell(&two.a, "a", &ask(Message::Silence, 2, 60_000))?;
     tell(&two.a, "a", &ask(Message::Hold, 3, 50))?;
+    // The held question has to reach its deadline first: the failure ends what its actor holds.
+    until(&two.a, "a", "three outcomes", |report| report.answers.len() == 3)?;
     tell(&two.a, "a", &ask(Message::Fail, 4, 60_000))?;
     let got = until(&two.a, "a", "four outcomes", |report| report.answers.len() == 4)?;
     let of = |token| got.answers.iter().find(|answer| answer.0 == token).unwrap().1;
