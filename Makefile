@@ -14,7 +14,7 @@ export KEEP
 # `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3.
 export QUICK ROW ROUNDS
 
-.PHONY: demo test bench toolchain build lint fmt deny doc
+.PHONY: demo test test-parked bench toolchain build lint fmt deny doc
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
@@ -23,6 +23,10 @@ demo: build
 ## All tests: unit, doc and integration.
 test: build
 	cargo test --workspace --quiet
+
+## The scenarios once more, with every actor parked between every two messages.
+test-parked: build
+	PARK=1 cargo test --package tests --test all
 
 ## This project and its peers measured side by side; target/bench.json has the figures.
 bench: toolchain

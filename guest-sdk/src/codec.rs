@@ -5,17 +5,38 @@ use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_ipld_dagcbor::ser::{BufWriter, Serializer};
 
 use crate::lenient::Lenient;
 use crate::{Error, Result};
 
-/// Encodes a letter's body. Gives the handles that it carries, in order of first mention.
-pub(crate) fn encode_letter(value: &impl Serialize) -> Result<(Vec<u8>, Vec<u32>)> {
+/// Encodes a letter's body, for as long as `send` runs, with the handles that it carries, in order
+/// of first mention. The buffer is kept for the next letter.
+pub(crate) fn with_letter<T>(
+    value: &impl Serialize,
+    send: impl FnOnce(&[u8], &[u32]) -> T,
+) -> Result<T> {
     let before = CARRIED.replace(Some(Vec::new()));
-    let body = encode_plain(value);
+    let mut body = LETTER.take();
+    body.clear();
+    let encoded = encode_into(body, value);
     let carried = CARRIED.replace(before).unwrap_or_default();
-    Ok((body?, carried))
+    let body = encoded?;
+    let sent = send(&body, &carried);
+    if body.capacity() <= KEPT {
+        LETTER.set(body);
+    }
+    Ok(sent)
 }
+
+/// As [`with_letter`], to keep.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn encode_letter(value: &impl Serialize) -> Result<(Vec<u8>, Vec<u32>)> {
+    with_letter(value, |body, carried| (body.to_vec(), carried.to_vec()))
+}
+
+/// A buffer for letters larger than this is not kept.
+const KEPT: usize = 4 << 10;
 
 /// Decodes a letter's body.
 pub(crate) fn decode_letter<T: DeserializeOwned>(body: &[u8], carried: &[u32]) -> Result<T> {
@@ -76,10 +97,19 @@ pub(crate) fn note_stamp(time: u64) {
 thread_local! {
     static CARRIED: RefCell<Option<Vec<u32>>> = const { RefCell::new(None) };
     static SEEN: Cell<u64> = const { Cell::new(0) };
+    static LETTER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 fn encode_plain(value: &impl Serialize) -> Result<Vec<u8>> {
-    serde_ipld_dagcbor::to_vec(value).map_err(|error| Error::new(format!("encoding: {error}")))
+    encode_into(Vec::new(), value)
+}
+
+fn encode_into(buffer: Vec<u8>, value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut encoder = Serializer::new(BufWriter::new(buffer));
+    match value.serialize(&mut encoder) {
+        Ok(()) => Ok(encoder.into_inner().into_inner()),
+        Err(error) => Err(Error::new(format!("encoding: {error}"))),
+    }
 }
 
 fn decode_plain<T: DeserializeOwned>(body: &[u8]) -> Result<T> {

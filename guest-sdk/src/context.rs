@@ -154,22 +154,23 @@ impl<'a, A> Context<'a, A> {
 
     /// Sends a letter. If it can't be delivered, `undelivered(token, …)` is called.
     pub fn send(&mut self, to: Address, message: impl Serialize, token: u64) {
-        let Some((body, carried)) = self.letter(&message) else {
-            return;
-        };
-        if let Err(refusal) = self.host.send(to.0, &body, &carried, token) {
-            self.refused.push(Refused::Letter(token, refusal));
+        let host = &mut *self.host;
+        match codec::with_letter(&message, |body, carried| host.send(to.0, body, carried, token)) {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => self.refused.push(Refused::Letter(token, refusal)),
+            Err(error) => self.fail(error),
         }
     }
 
     /// Sends a question. `answered(token, …)` is called in any case, at the deadline (from now) at
     /// the latest.
     pub fn ask(&mut self, to: Address, message: impl Serialize, token: u64, deadline: Duration) {
-        let Some((body, carried)) = self.letter(&message) else {
-            return;
-        };
-        if let Err(refusal) = self.host.ask(to.0, &body, &carried, token, nanoseconds(deadline)) {
-            self.refused.push(Refused::Question(token, refusal));
+        let (host, deadline) = (&mut *self.host, nanoseconds(deadline));
+        let ask = |body: &[u8], carried: &[u32]| host.ask(to.0, body, carried, token, deadline);
+        match codec::with_letter(&message, ask) {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => self.refused.push(Refused::Question(token, refusal)),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -252,10 +253,6 @@ impl<'a, A> Context<'a, A> {
     /// Puts the clock past all stamps that were decoded in this turn so far.
     pub(crate) fn observe(&mut self) {
         self.clock.observe(codec::take_seen());
-    }
-
-    fn letter(&mut self, message: &impl Serialize) -> Option<(Vec<u8>, Vec<u32>)> {
-        codec::encode_letter(message).map_err(|error| self.fail(error)).ok()
     }
 }
 

@@ -1,13 +1,17 @@
-//! The guest's allocator: talc, over what the linked memory leaves free before it asks for more.
+//! The guest's allocator: talc, over what the linked memory leaves free before it asks for more,
+//! and before it a few free pieces of each small size at hand.
 //!
 //! Growing a memory that has no reservation copies it whole at the host (75 times the cost of a
 //! first message, 18 times the memory), so an actor should start in the memory it was linked with.
+//! A letter allocates and frees half a dozen small pieces, always of the same sizes: those that
+//! were just freed are given again without asking talc.
 
 #![allow(unsafe_code, reason = "an allocator owns raw memory; its safety is argued at each use")]
 
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32::{memory_grow, memory_size};
-use core::ptr::NonNull;
+use core::cell::UnsafeCell;
+use core::ptr::{self, NonNull};
 
 use talc::base::Talc;
 use talc::base::binning::Binning;
@@ -16,8 +20,105 @@ use talc::source::Source;
 use talc::wasm::WasmBinning;
 
 #[global_allocator]
-static ALLOCATOR: TalcSyncCell<InPlace, WasmBinning> =
-    TalcSyncCell::new_wasm(InPlace { end: None });
+static ALLOCATOR: AtHand = AtHand {
+    talc: TalcSyncCell::new_wasm(InPlace { end: None }),
+    free: UnsafeCell::new([Shelf { first: ptr::null_mut(), count: 0 }; SHELVES]),
+};
+
+/// Sizes are rounded up to this, which is also the alignment that small pieces have.
+const STEP: usize = 16;
+/// Pieces of up to `SHELVES * STEP` bytes are kept at hand.
+const SHELVES: usize = 32;
+/// Pieces of one size that are kept: more go back to talc, which joins them.
+const AT_HAND: usize = 16;
+
+/// See the module.
+struct AtHand {
+    talc: TalcSyncCell<InPlace, WasmBinning>,
+    free: UnsafeCell<[Shelf; SHELVES]>,
+}
+
+/// Free pieces of one size, each with the next one's place in it.
+#[derive(Clone, Copy)]
+struct Shelf {
+    first: *mut *mut u8,
+    count: usize,
+}
+
+// SAFETY: a component without the threads proposal has one thread.
+unsafe impl Sync for AtHand {}
+
+impl AtHand {
+    /// The shelf for a layout, and the layout of its pieces; `None` if it is not a small one.
+    fn shelf(layout: Layout) -> Option<(usize, Layout)> {
+        let number = layout.size().wrapping_sub(1) / STEP;
+        if number >= SHELVES || layout.align() > STEP {
+            return None;
+        }
+        // SAFETY: a power of two, and far from overflowing.
+        Some((number, unsafe { Layout::from_size_align_unchecked((number + 1) * STEP, STEP) }))
+    }
+}
+
+// SAFETY: what is on a shelf came from talc with that shelf's layout and is used by nobody; nothing
+// here calls back into itself while a shelf is borrowed.
+unsafe impl GlobalAlloc for AtHand {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some((number, piece)) = Self::shelf(layout) else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.talc.alloc(layout) };
+        };
+        // SAFETY: see above; the first word of a piece on a shelf is the next one's place.
+        unsafe {
+            let shelf = &mut (*self.free.get())[number];
+            if shelf.first.is_null() {
+                return self.talc.alloc(piece);
+            }
+            let first = shelf.first;
+            shelf.first = (*first).cast();
+            shelf.count -= 1;
+            first.cast()
+        }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        let Some((number, piece)) = Self::shelf(layout) else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.talc.dealloc(at, layout) };
+        };
+        // SAFETY: see above; a piece has at least 16 bytes, aligned to 16.
+        unsafe {
+            let shelf = &mut (*self.free.get())[number];
+            if shelf.count >= AT_HAND {
+                return self.talc.dealloc(at, piece);
+            }
+            let at = at.cast::<*mut u8>();
+            *at = shelf.first.cast();
+            shelf.first = at;
+            shelf.count += 1;
+        }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise: `size` is not zero and does not overflow with the
+        // alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (Self::shelf(layout), Self::shelf(new)) {
+            (Some((old, _)), Some((new, _))) if old == new => at,
+            // SAFETY: the caller's promise.
+            (None, None) => unsafe { self.talc.realloc(at, layout, size) },
+            // SAFETY: the caller's promise; the two pieces are different ones.
+            _ => unsafe {
+                let moved = self.alloc(new);
+                if !moved.is_null() {
+                    ptr::copy_nonoverlapping(at, moved, layout.size().min(size));
+                    self.dealloc(at, layout);
+                }
+                moved
+            },
+        }
+    }
+}
 
 const PAGE: usize = 64 << 10;
 /// More than an allocation's own bytes that a heap needs to fit it.

@@ -10,6 +10,7 @@ mod asks;
 mod commit;
 mod family;
 mod lifecycle;
+mod parking;
 mod run_queue;
 mod scheduler;
 mod status;
@@ -34,6 +35,7 @@ use crate::wasm::turn::Budget;
 use crate::wasm::{Code, Instance, World};
 
 use asks::Asks;
+use parking::Parked;
 use run_queue::RunQueue;
 pub use scheduler::{Parts, Scheduler};
 use status::Counts;
@@ -113,6 +115,8 @@ struct Aside {
 struct Body {
     code: Arc<Code>,
     instance: Option<Box<Instance>>,
+    /// In place of an instance.
+    parked: Option<Box<Parked>>,
     phase: Phase,
     history: History,
     /// Taken from the mailbox, and not handled yet.
@@ -145,6 +149,8 @@ enum Command {
     },
     /// By itself: its restart says what follows.
     End,
+    /// It has been at rest for long.
+    Park,
     Swap {
         code: Arc<Code>,
         done: oneshot::Sender<Result<(), String>>,
@@ -173,6 +179,7 @@ impl Actor {
         let body = Body {
             code: spec.code.clone(),
             instance: None,
+            parked: None,
             phase: Phase::Ready,
             history: History::default(),
             inbox: VecDeque::new(),

@@ -33,6 +33,9 @@ pub struct Limits {
     pub turn_ms: u64,
     /// Turns past their slice that go on beside the workers; one more cuts off the longest.
     pub long_turns: usize,
+    /// An actor that had nothing to do for so long is parked, in milliseconds: saved, and its
+    /// instance dropped until its next message. 0 parks after every activation.
+    pub park_ms: u64,
     /// Durable bytes (keys and values) of one actor.
     pub storage_bytes: u64,
     /// Longest durable key, in bytes.
@@ -62,8 +65,11 @@ pub struct Limits {
     pub quarantine_crashes: usize,
     /// The window for `quarantine_crashes`, in milliseconds.
     pub quarantine_ms: u64,
-    /// Actors alive on one node, before the memory plan lowers it.
+    /// Actors on one node, live or parked, before the memory plan lowers it.
     pub actors: usize,
+    /// Actors with an instance at once, before the memory plan lowers it: past it those that rest
+    /// for longest are parked.
+    pub live: usize,
     /// Bytes of one component.
     pub component_bytes: u64,
     /// Bytes of one blob.
@@ -121,6 +127,7 @@ impl Default for Limits {
             memory_bytes: 16 << 20,
             turn_ms: 1000,
             long_turns: 8,
+            park_ms: 60_000,
             storage_bytes: 4 << 20,
             key_bytes: 512,
             value_bytes: 256 << 10,
@@ -135,7 +142,8 @@ impl Default for Limits {
             restart_longest_ms: 10_000,
             quarantine_crashes: 20,
             quarantine_ms: 60_000,
-            actors: 10_000,
+            actors: 1_000_000,
+            live: 100_000,
             component_bytes: 16 << 20,
             blob_bytes: 64 << 20,
             peers: 64,

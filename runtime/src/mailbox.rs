@@ -1,9 +1,9 @@
 //! A bounded mailbox: what can reach an actor, in the order it came.
 //!
-//! Letters have `capacity` places. Every question, and every letter to another node, holds a further
-//! place for its answer or notice before it leaves, so those can never be lost; timers and edges are
-//! bounded by what armed or opened them. A mailbox is one word and a few counters: what few actors
-//! need, such as timers, is made when it is first used.
+//! Letters have `capacity` places. Every question, and every letter to another node, holds a
+//! further place for its answer or notice before it leaves, so those can never be lost; timers and
+//! edges are bounded by what armed or opened them. A mailbox is one word and a few counters: what
+//! few actors need, such as timers, is made when it is first used.
 
 mod cold;
 mod inlet;

@@ -132,7 +132,7 @@ impl Node {
     pub fn start(manifest: Manifest, compiler: Compiler) -> Result<Arc<Self>, StartError> {
         let Manifest { node: config, mut limits, actors } = manifest;
         let plan = Plan::of_this_machine(&limits);
-        limits.actors = plan.actors;
+        (limits.actors, limits.live) = (plan.actors, plan.live);
         let data = config.data;
         let lock = Lock::take(&data)?;
         let identity = Identity::open(&data, NODE_KEY)?;

@@ -38,6 +38,23 @@ pub fn edge_host(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// With `PARK=1` in the environment, a manifest under which each actor is parked between every two
+/// messages; what it sets of this by itself stays.
+fn parked(manifest: &str) -> String {
+    let limit = |name: &str, line: &str| match manifest.contains(name) {
+        true => String::new(),
+        false => format!("{line}\n"),
+    };
+    if std::env::var("PARK").is_err() {
+        return manifest.into();
+    }
+    let lines = limit("park-ms", "park-ms = 0") + &limit("batch", "batch = 1");
+    match manifest.split_once("[limits]\n") {
+        Some((before, after)) => format!("{before}[limits]\n{lines}{after}"),
+        None => format!("{manifest}\n[limits]\n{lines}"),
+    }
+}
+
 impl Process {
     /// Writes the manifest and starts a node with it; returns when it can be spoken to. `data` in
     /// the folder is its data folder.
@@ -75,7 +92,7 @@ impl Process {
     pub fn spawn(folder: &Path, manifest: &str, mut command: Command) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join("node.toml");
-        std::fs::write(&path, manifest)?;
+        std::fs::write(&path, parked(manifest))?;
         let mut child = command
             .arg("run")
             .arg(&path)

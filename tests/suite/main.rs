@@ -17,6 +17,7 @@ mod network;
 mod nodes;
 mod outside;
 mod parity;
+mod parking;
 mod remote;
 mod state;
 mod strangers;

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::asks::Asks;
-use super::status::Doing;
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::address::Address;
 use crate::mailbox::{Mail, Message, Place};
 use crate::reason::Reason;
 use crate::router::Due;
 use crate::supervisor::{self, Exit};
+use crate::wasm::table::Holdings;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance, Now};
 
@@ -26,6 +26,7 @@ impl Scheduler {
             Phase::Gone | Phase::Committing => return,
             Phase::BackingOff(_) | Phase::Ready => {}
         }
+        actor.is_active(now.monotonic);
         if body.inbox.is_empty() {
             self.fill(actor, body, now.monotonic);
         }
@@ -40,6 +41,15 @@ impl Scheduler {
             Phase::BackingOff(_) => body.phase = Phase::Ready,
             Phase::Ready => {}
         }
+        if body.parked.is_some() && body.inbox.is_empty() {
+            return self.rest(actor, body);
+        }
+        if body.instance.is_none() && self.waits_for_room(actor, body, now.monotonic) {
+            return;
+        }
+        if let Err(failure) = self.wake(actor, body, now) {
+            return self.failed(actor, body, &failure, 0, now);
+        }
         if body.instance.is_none() {
             self.begin(actor, body, now);
         } else {
@@ -48,7 +58,10 @@ impl Scheduler {
     }
 
     /// Ends an activation: back into the run queue if there is more to do.
-    pub(super) fn rest(&self, actor: &Arc<Actor>, body: &Body) {
+    pub(super) fn rest(&self, actor: &Arc<Actor>, body: &mut Body) {
+        if self.limits.park_ms == 0 {
+            self.park(actor, body);
+        }
         if !body.inbox.is_empty() || !actor.mailbox.rest() {
             self.enqueue(actor);
         }
@@ -110,7 +123,8 @@ impl Scheduler {
     }
 
     fn begin(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
-        let begun = self.instance(actor, body, &body.code.clone());
+        let holds = Holdings::new(actor.grants(), &self.limits);
+        let begun = self.instance(actor, body, &body.code.clone(), holds);
         actor.count_incarnation();
         let begun = begun.and_then(|mut instance| {
             instance.start(now)?;
@@ -118,8 +132,7 @@ impl Scheduler {
         });
         match begun {
             Ok(instance) => {
-                body.instance = Some(Box::new(instance));
-                actor.does(Doing::Ready);
+                self.put_instance(actor, body, instance);
                 self.commit(actor, body, 0, now.monotonic);
             }
             Err(failure) => self.failed(actor, body, &failure, 0, now),
@@ -149,6 +162,7 @@ impl Scheduler {
         actor: &Arc<Actor>,
         body: &mut Body,
         code: &Arc<Code>,
+        holds: Holdings,
     ) -> Result<Instance, Failure> {
         let stored = match body.stored {
             Some(stored) => stored,
@@ -157,7 +171,7 @@ impl Scheduler {
         body.stored = Some(stored);
         let turn = Turn::new(
             Address::new(actor.id, self.router.me()),
-            actor.grants(),
+            holds,
             stored,
             actor.spec.budget.clone(),
             actor.inlet(),
@@ -217,9 +231,14 @@ impl Scheduler {
     /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
     /// comes; a question among the first `again` messages is given again, and may have one yet.
     pub(super) fn drop_instance(&self, body: &mut Body, again: usize, reason: Reason) {
-        let Some(instance) = body.instance.take() else { return };
+        let instance = body.instance.take();
+        let parked = body.parked.take();
+        if instance.is_some() {
+            self.live.fetch_sub(1, Ordering::Relaxed);
+        }
         let again = &body.inbox.make_contiguous()[..again];
-        for reply in instance.turn().questions() {
+        let held = instance.iter().flat_map(|instance| instance.turn().questions());
+        for reply in held.chain(parked.iter().flat_map(|parked| parked.holds.questions())) {
             let given_again = again.iter().any(|message| match message {
                 Message::Letter(letter) => letter.reply.as_ref() == Some(reply),
                 _ => false,

@@ -1,8 +1,8 @@
 //! The questions that an actor waits for answers to.
 //!
-//! They belong to the actor, not to its incarnation: the next one gets the answers. Only the actor's
-//! runner touches them, so that a question costs no lock and, while an earlier deadline is armed, no
-//! alarm.
+//! They belong to the actor, not to its incarnation: the next one gets the answers. Only the
+//! actor's runner touches them, so that a question costs no lock and, while an earlier deadline is
+//! armed, no alarm.
 
 use std::time::Duration;
 

@@ -165,7 +165,7 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
                     body.stored = Some(committing.effects.stored);
                     let (effects, handled) = (&mut committing.effects, committing.messages.len());
                     scheduler.release(&actor, &mut body.asks, effects, handled, now);
-                    scheduler.rest(&actor, &body);
+                    scheduler.rest(&actor, &mut body);
                 }
                 Err(error) => {
                     scheduler.not_committed(&actor, &mut body, committing, &error.to_string());

@@ -21,6 +21,9 @@ impl Scheduler {
                 done.map(|done| done.send(()));
             }
             Command::End => self.ended(actor, body, now),
+            Command::Park if body.inbox.is_empty() => self.park(actor, body),
+            // Something came meanwhile.
+            Command::Park => {}
             Command::Swap { code, done } => {
                 let swapped = self.put_code(actor, body, code, now);
                 // As above.
@@ -77,13 +80,17 @@ impl Scheduler {
             let (new, old) = (code.world.name(), body.code.world.name());
             return Err(format!("the new code is for the {new} world, the actor lives in {old}"));
         }
+        if body.parked.is_some() {
+            self.wake(actor, body, now).map_err(|failure| failure.why)?;
+        }
         if let Some(mut old) = body.instance.take() {
             let writer = body.code.cid.to_string();
             let renewed = old.save().map_err(|failure| format!("it can't be saved: {failure}"));
             let renewed = renewed.and_then(|state| {
-                let instance = self.instance(actor, body, &code);
+                let holds = old.turn().holds().clone();
+                let instance = self.instance(actor, body, &code, holds);
                 let mut new = instance.map_err(|failure| failure.why)?;
-                new.restore(now, &old, &state, &writer).map_err(|failure| failure.why)?;
+                new.restore(now, &state, &writer).map_err(|failure| failure.why)?;
                 Ok(new)
             });
             match renewed {

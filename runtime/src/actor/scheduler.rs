@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
@@ -61,12 +62,15 @@ pub struct Scheduler {
     pub(super) limits: Arc<Limits>,
     pub(super) actors: DashMap<ActorId, Arc<Actor>, IdHash>,
     alive: AtomicUsize,
+    /// Actors with an instance.
+    pub(super) live: AtomicUsize,
     pub(super) committing: Mutex<Option<mpsc::SyncSender<Committing>>>,
     pub(super) crashes: Mutex<BTreeMap<Cid, Crashes>>,
     gone: Mutex<Vec<Arc<Actor>>>,
     ordinary: Arc<RunQueue>,
     drivers: Arc<RunQueue>,
     pub(super) threads: Threads,
+    pub(super) parker: Mutex<Option<thread::Thread>>,
 }
 
 impl Scheduler {
@@ -84,12 +88,14 @@ impl Scheduler {
             limits,
             actors: DashMap::default(),
             alive: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),
             gone: Mutex::default(),
             ordinary: Arc::new(RunQueue::new(workers.max(1))),
             drivers: Arc::new(RunQueue::new(DRIVER_THREADS)),
             threads: Threads::default(),
+            parker: Mutex::default(),
         });
         for _ in 0..workers.max(1) {
             scheduler.start_worker(&scheduler.ordinary)?;
@@ -99,6 +105,7 @@ impl Scheduler {
         }
         scheduler.thread("ticker", Self::run_ticker)?;
         scheduler.thread("clock", Self::run_clock)?;
+        scheduler.thread("parker", Self::run_parker)?;
         scheduler.thread("committer", move |scheduler| run_committer(&scheduler, &commits))?;
         Ok(scheduler)
     }
@@ -203,6 +210,7 @@ impl Scheduler {
         self.drivers.close();
         self.clock.close();
         lock(&self.committing).take();
+        self.wake_parker();
         self.join_threads();
         left.retain(|(_, waiting)| *waiting > 0);
         left

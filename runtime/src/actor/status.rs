@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub struct Status {
     pub component: String,
     /// Its world.
     pub world: String,
-    /// `starting`, `ready`, `backing-off`, `stopped`, or `waiting` for its component.
+    /// `starting`, `ready`, `parked`, `backing-off`, `stopped`, or `waiting` for its component.
     pub state: String,
     /// Incarnations so far.
     pub incarnations: u64,
@@ -52,6 +53,7 @@ pub(super) enum Doing {
     Ready,
     BackingOff,
     Stopped,
+    Parked,
 }
 
 /// What an actor's runner counts for those who look.
@@ -62,6 +64,8 @@ pub(super) struct Counts {
     incarnations: AtomicU32,
     set_aside: AtomicU32,
     handled: AtomicU64,
+    /// Milliseconds on the node's clock when its last activation began.
+    active: AtomicU64,
     busy_ns: AtomicU64,
     stored: AtomicU64,
     rare: Mutex<Option<Box<Rare>>>,
@@ -76,7 +80,8 @@ struct Rare {
 
 impl Doing {
     fn name(code: u8) -> &'static str {
-        ["starting", "ready", "backing-off", "stopped"].get(usize::from(code)).unwrap_or(&"unknown")
+        let names = ["starting", "ready", "backing-off", "stopped", "parked"];
+        names.get(usize::from(code)).unwrap_or(&"unknown")
     }
 }
 
@@ -109,6 +114,19 @@ impl Actor {
     /// Why it is gone for good, if it is.
     pub fn reason(&self) -> Option<Reason> {
         Reason::from_code(self.counts.reason.load(Ordering::Acquire).checked_sub(1)?)
+    }
+
+    /// How long it has had nothing to do, at `now` on the node's clock; `None` if it is parked, or
+    /// has no instance for another reason.
+    pub(super) fn idle_for(&self, now: Duration) -> Option<Duration> {
+        let ready = self.counts.doing.load(Ordering::Relaxed) == Doing::Ready as u8;
+        let since = Duration::from_millis(self.counts.active.load(Ordering::Relaxed));
+        (ready && self.is_idle()).then(|| now.saturating_sub(since))
+    }
+
+    pub(super) fn is_active(&self, now: Duration) {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.counts.active.store(now, Ordering::Relaxed);
     }
 
     pub(super) fn does(&self, doing: Doing) {

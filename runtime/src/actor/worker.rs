@@ -1,8 +1,8 @@
 //! The threads that run actors, and what becomes of a turn that runs past its slice.
 //!
-//! Guests are called without fibres, so a turn that goes on can't be set aside. Instead its worker's
-//! other actors are: they go to a fresh thread, and the long turn goes on beside it at a lower
-//! priority, on a thread that ends with it.
+//! Guests are called without fibres, so a turn that goes on can't be set aside. Instead its
+//! worker's other actors are: they go to a fresh thread, and the long turn goes on beside it at a
+//! lower priority, on a thread that ends with it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -47,7 +47,8 @@ struct Here {
 }
 
 thread_local! {
-    static HERE: RefCell<Here> = const { RefCell::new(Here { scheduler: Weak::new(), cut_off: None }) };
+    static HERE: RefCell<Here> =
+        const { RefCell::new(Here { scheduler: Weak::new(), cut_off: None }) };
 }
 
 /// A worker's clock: one reading for each activation, which ends one and begins the next.

@@ -16,7 +16,8 @@ use crate::limits::Limits;
 const RESTARTS: u64 = 1_000;
 
 /// Limits that may be 0: without these a node does less, without the others nothing.
-const MAY_BE_ZERO: [&str; 9] = [
+const MAY_BE_ZERO: [&str; 10] = [
+    "park-ms",
     "carried",
     "timers",
     "storage-bytes",

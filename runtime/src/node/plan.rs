@@ -20,6 +20,9 @@ const NODE_SPACE: u64 = 320 << 20;
 /// The same 200 added 260 kB each (VmSize).
 const ACTOR_SPACE: u64 = 512 << 10;
 
+/// A parked actor with some kilobytes of saved state, its queue and its places in the node's maps.
+const PARKED_BYTES: u64 = 8 << 10;
+
 /// What a node can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -29,9 +32,11 @@ pub struct Plan {
     pub space: Option<u64>,
     /// Threads for actors.
     pub workers: usize,
-    /// Live actors.
+    /// Actors, live or parked.
     pub actors: usize,
-    /// What `actors` was bounded by.
+    /// Live actors.
+    pub live: usize,
+    /// What `live` was bounded by.
     pub bound: &'static str,
 }
 
@@ -48,17 +53,21 @@ impl Plan {
         let fits = |all: u64, node: u64, each: u64| all.saturating_sub(node) / each;
         let by_memory = fits(memory, NODE_BYTES, ACTOR_BYTES);
         let by_space = space.map_or(u64::MAX, |space| fits(space, NODE_SPACE, ACTOR_SPACE));
-        let by_limit = limits.actors as u64;
-        let (actors, bound) = [
-            (by_limit, "the limit `actors`"),
+        let by_limit = limits.live.min(limits.actors) as u64;
+        let (live, bound) = [
+            (by_limit, "the limit `live`"),
             (by_memory, "memory"),
             (by_space, "address space (ulimit -v)"),
         ]
         .into_iter()
         .min()
-        .unwrap_or((by_limit, "the limit `actors`"));
-        let actors = usize::try_from(actors).unwrap_or(limits.actors).max(1);
-        Self { memory, space, workers: cores, actors, bound }
+        .unwrap_or((by_limit, "the limit `live`"));
+        let live = usize::try_from(live).unwrap_or(limits.live).max(1);
+        // Half of the memory may be taken by those that are parked; live ones have the other half,
+        // or make room.
+        let parked = usize::try_from(memory / 2 / PARKED_BYTES).unwrap_or(limits.actors);
+        let actors = limits.actors.min(parked.max(live));
+        Self { memory, space, workers: cores, actors, live, bound }
     }
 }
 
@@ -73,8 +82,8 @@ impl fmt::Display for Plan {
         write!(
             f,
             "{} workers; memory mapped on demand without reservation; at most {} live actors, \
-            bounded by {}",
-            self.workers, self.actors, self.bound
+            bounded by {}, and {} with those that are parked",
+            self.workers, self.live, self.bound, self.actors
         )
     }
 }
@@ -114,14 +123,15 @@ mod tests {
 
     #[test]
     fn a_small_pi_holds_fewer_actors_and_says_what_bounds_them() {
-        let limits = Limits { actors: 100_000, ..Limits::default() };
+        let limits = Limits::default();
         let plan = Plan::new(128 << 20, None, 1, &limits);
         assert_eq!(plan.bound, "memory");
-        assert!((100..1000).contains(&plan.actors), "{plan}");
+        assert!((100..1000).contains(&plan.live), "{plan}");
         let plan = Plan::new(8 << 30, Some(512 << 20), 4, &limits);
         assert_eq!(plan.bound, "address space (ulimit -v)");
-        assert!(plan.actors > 100, "{plan}");
-        assert_eq!(Plan::new(8 << 30, None, 4, &Limits::default()).bound, "the limit `actors`");
+        assert!(plan.live > 100 && plan.actors >= plan.live, "{plan}");
+        let few = Limits { live: 10, ..Limits::default() };
+        assert_eq!(Plan::new(8 << 30, None, 4, &few).bound, "the limit `live`");
     }
 
     #[test]

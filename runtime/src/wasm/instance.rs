@@ -10,6 +10,7 @@ use super::bindings::Protocol;
 use super::bindings::edge::actor::types as wit;
 use super::check::one_line;
 use super::effects::Effects;
+use super::table::Holdings;
 use super::turn::{Turn, nanoseconds};
 use super::{COPY_BYTES, Code, convert};
 use crate::mailbox::Message;
@@ -76,7 +77,7 @@ impl Instance {
     pub fn handle(&mut self, now: Now, open: usize, messages: &[Message]) -> Result<(), Failure> {
         self.begin();
         self.store.data_mut().waits = open;
-        let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().table) else {
+        let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().holds.table) else {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
@@ -102,21 +103,18 @@ impl Instance {
         Ok(state)
     }
 
-    /// Takes up saved state, and what the old instance held, in place of `start`.
-    pub fn restore(
-        &mut self,
-        now: Now,
-        old: &Instance,
-        state: &[u8],
-        writer: &str,
-    ) -> Result<(), Failure> {
+    /// Takes up saved state, in place of `start`.
+    pub fn restore(&mut self, now: Now, state: &[u8], writer: &str) -> Result<(), Failure> {
         self.begin();
-        let turn = self.store.data_mut();
-        turn.open = false;
-        turn.take_over(old.store.data());
+        self.store.data_mut().open = false;
         let behaviour = self.guest.edge_actor_behaviour();
         let called = behaviour.call_restore(&mut self.store, time(now), state, writer);
         self.answer(called)
+    }
+
+    /// Ends the instance; what its actor holds stays.
+    pub fn into_holdings(self) -> Holdings {
+        self.store.into_data().holds
     }
 
     /// A call trapped: all that is left is to drop it.

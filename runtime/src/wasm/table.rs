@@ -2,6 +2,7 @@
 //! high 8 its generation, so that a handle let go of is stale and never names something else.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::address::{ActorId, Address, TopicId};
 use crate::limits::Limits;
@@ -29,6 +30,17 @@ pub enum Held {
     Child(String),
 }
 
+/// All that an actor holds. It outlives an instance that other code takes the place of, or that is
+/// parked.
+#[derive(Clone, Debug)]
+pub struct Holdings {
+    pub(super) table: Table,
+    /// By the names of the grants.
+    pub(super) grants: Vec<(Arc<str>, u32)>,
+    /// The actor's own address, once it has asked for it.
+    pub(super) own: Option<u32>,
+}
+
 /// The table of one actor.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -45,6 +57,34 @@ struct Place {
     lent: bool,
     /// The way to an actor that was found on this node.
     inlet: Option<Inlet>,
+}
+
+impl Holdings {
+    /// Nothing but the grants.
+    pub fn new(grants: impl IntoIterator<Item = (Arc<str>, Held)>, limits: &Limits) -> Self {
+        let mut table = Table::new(limits);
+        let hold = |(name, held)| table.hold(held).map(|handle| (name, handle));
+        let grants = grants.into_iter().filter_map(hold).collect();
+        Self { table, grants, own: None }
+    }
+
+    /// Questions that it may still answer.
+    pub fn questions(&self) -> impl Iterator<Item = &Reply> {
+        self.table.places.iter().filter_map(|place| match &place.held {
+            Some(Held::Reply(reply)) => Some(reply),
+            _ => None,
+        })
+    }
+
+    /// Gives back what is only there for speed: it will not be used for long.
+    pub fn shrink(&mut self) {
+        self.grants.shrink_to_fit();
+        let table = &mut self.table;
+        table.places.iter_mut().for_each(|place| place.inlet = None);
+        table.places.shrink_to_fit();
+        table.free.shrink_to_fit();
+        table.lent = Vec::new();
+    }
 }
 
 impl Table {
@@ -126,11 +166,6 @@ impl Table {
                 dead.push(reply);
             }
         }
-    }
-
-    /// All that is held.
-    pub fn held(&self) -> impl Iterator<Item = &Held> {
-        self.places.iter().filter_map(|place| place.held.as_ref())
     }
 
     fn insert(&mut self, held: Held, lent: bool) -> Option<u32> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
 use super::effects::Effects;
-use super::table::{Held, Table};
+use super::table::{Held, Holdings};
 use crate::address::{ActorId, Address};
 use crate::device::BusError;
 use crate::limits::Limits;
@@ -76,9 +76,7 @@ pub struct Budget {
 /// One actor's side of the contract, alive as long as its instance.
 pub struct Turn {
     pub(super) me: Address,
-    pub(super) table: Table,
-    pub(super) grants: Vec<(Arc<str>, Handle)>,
-    pub(super) own: Option<Handle>,
+    pub(super) holds: Holdings,
     pub(super) effects: Effects,
     pub(super) stored: u64,
     /// Letters and questions of this activation, and questions still open from earlier ones.
@@ -100,25 +98,18 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Begins with nothing held but the grants.
+    /// Begins with what the actor holds.
     pub fn new(
         me: Address,
-        grants: Vec<(Arc<str>, Held)>,
+        holds: Holdings,
         stored: u64,
         budget: Budget,
         inlet: Inlet,
         reads: Arc<dyn Reads>,
     ) -> Self {
-        let mut table = Table::new(&budget.node);
-        let grants = grants
-            .into_iter()
-            .filter_map(|(name, held)| table.hold(held).map(|handle| (name, handle)))
-            .collect();
         Self {
             me,
-            table,
-            grants,
-            own: None,
+            holds,
             effects: Effects::default(),
             stored,
             waits: 0,
@@ -134,17 +125,14 @@ impl Turn {
         }
     }
 
-    /// The same actor in another instance: what it holds goes along.
-    pub(super) fn take_over(&mut self, old: &Turn) {
-        self.table = old.table.clone();
-        self.grants = old.grants.clone();
-        self.own = old.own;
-        self.stored = old.stored;
+    /// What the actor holds.
+    pub fn holds(&self) -> &Holdings {
+        &self.holds
     }
 
     /// The activation ended well: its lent addresses end with it, and its effects may leave.
     pub(super) fn finish(&mut self) {
-        self.table.end_turn(&mut self.effects.dead);
+        self.holds.table.end_turn(&mut self.effects.dead);
         self.effects.stored = self.stored;
         self.used.clear();
         self.queued.clear();
@@ -173,11 +161,7 @@ impl Turn {
 
     /// Where answers were to go, as of before this activation: nobody else can give them.
     pub fn questions(&self) -> impl Iterator<Item = &Reply> {
-        let held = self.table.held().filter_map(|held| match held {
-            Held::Reply(reply) => Some(reply),
-            _ => None,
-        });
-        held.chain(&self.used)
+        self.holds.questions().chain(&self.used)
     }
 
     fn count(&self) -> Result<(), Refusal> {
@@ -208,15 +192,15 @@ impl Turn {
     /// A reply address that went along in a letter has moved on: whoever gets it answers.
     fn hand_over(&mut self, carried: &[Handle]) {
         for handle in carried {
-            if let Some(Held::Reply(reply)) = self.table.find(*handle) {
+            if let Some(Held::Reply(reply)) = self.holds.table.find(*handle) {
                 self.used.push(reply.clone());
-                self.table.release(*handle);
+                self.holds.table.release(*handle);
             }
         }
     }
 
     fn address(&self, handle: Handle) -> Result<Address, Refusal> {
-        match self.table.find(handle) {
+        match self.holds.table.find(handle) {
             Some(Held::Actor(address) | Held::Reply(Reply::There(address))) => Ok(address.clone()),
             Some(Held::Reply(Reply::Here(question))) => Ok(self.reads.make_known(question)),
             _ => Err(Refusal::BadHandle),
@@ -226,13 +210,13 @@ impl Turn {
     /// Whom a letter goes to; a reply address is used up.
     fn receiver(&mut self, handle: Handle) -> Result<To, Refusal> {
         let reads = &self.reads;
-        let to = self.table.to(handle, |id| reads.find(id)).ok_or(Refusal::BadHandle)?;
+        let to = self.holds.table.to(handle, |id| reads.find(id)).ok_or(Refusal::BadHandle)?;
         if !self.inlet.mailbox().may_send(self.waits) {
             return Err(Refusal::MailboxFull);
         }
         self.waits += 1;
         if let To::Reply(reply) = &to {
-            self.table.release(handle);
+            self.holds.table.release(handle);
             self.used.push(reply.clone());
         }
         Ok(to)

@@ -19,7 +19,7 @@ impl effects::Host for Turn {
         token: u64,
     ) -> Result<(), Refusal> {
         let addresses = self.letter(&body, &carried)?;
-        if let Some(Held::Topic(topic)) = self.table.find(to) {
+        if let Some(Held::Topic(topic)) = self.holds.table.find(to) {
             if !carried.is_empty() {
                 return Err(Refusal::Denied);
             }
@@ -50,20 +50,20 @@ impl effects::Host for Turn {
     }
 
     fn keep(&mut self, address: Handle) -> Result<Handle, Refusal> {
-        self.table.keep(address).ok_or(Refusal::BadHandle)
+        self.holds.table.keep(address).ok_or(Refusal::BadHandle)
     }
 
     fn release(&mut self, address: Handle) -> Result<(), Refusal> {
-        match self.table.find(address) {
+        match self.holds.table.find(address) {
             Some(Held::Actor(_)) if !self.granted(address) => {
-                self.table.release(address);
+                self.holds.table.release(address);
                 Ok(())
             }
             Some(Held::Reply(reply)) => {
                 let dead = reply.clone();
                 self.used.push(dead.clone());
                 self.effects.dead.push(dead);
-                self.table.release(address);
+                self.holds.table.release(address);
                 Ok(())
             }
             Some(_) => Err(Refusal::Denied),
@@ -102,7 +102,9 @@ impl effects::Host for Turn {
 
     fn drive(&mut self, pin: Handle, high: bool) -> Result<(), Refusal> {
         self.count()?;
-        let Some(Held::Pin(pin)) = self.table.find(pin) else { return Err(Refusal::BadHandle) };
+        let Some(Held::Pin(pin)) = self.holds.table.find(pin) else {
+            return Err(Refusal::BadHandle);
+        };
         if !self.reads.is_output(*pin) {
             return Err(Refusal::Denied);
         }
@@ -117,7 +119,7 @@ impl effects::Host for Turn {
         token: u64,
     ) -> Result<Handle, Refusal> {
         self.count()?;
-        let Some(Held::Child(grant)) = self.table.find(child) else {
+        let Some(Held::Child(grant)) = self.holds.table.find(child) else {
             return Err(Refusal::BadHandle);
         };
         let grant = grant.clone();
@@ -125,7 +127,7 @@ impl effects::Host for Turn {
         let grants = given.collect::<Result<Vec<_>, Refusal>>()?;
         let id = ActorId::random();
         let address = Address { id, ..self.me.clone() };
-        let handle = self.table.hold(Held::Actor(address)).ok_or(Refusal::OverLimit)?;
+        let handle = self.holds.table.hold(Held::Actor(address)).ok_or(Refusal::OverLimit)?;
         self.effects.family.push(Family::Spawn { id, grant, grants, token });
         Ok(handle)
     }
@@ -163,6 +165,7 @@ impl effects::Host for Turn {
 
 impl Turn {
     fn granted(&self, handle: Handle) -> bool {
-        self.own == Some(handle) || self.grants.iter().any(|(_, granted)| *granted == handle)
+        self.holds.own == Some(handle)
+            || self.holds.grants.iter().any(|(_, granted)| *granted == handle)
     }
 }

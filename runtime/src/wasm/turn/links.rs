@@ -56,7 +56,7 @@ impl i2c::Host for Turn {
         read: u32,
     ) -> Result<Vec<u8>, i2c::Error> {
         use i2c::Error;
-        let Some(Held::Bus(bus)) = self.table.find(device) else { return Err(Error::Denied) };
+        let Some(Held::Bus(bus)) = self.holds.table.find(device) else { return Err(Error::Denied) };
         if read as usize > self.budget.node.letter_bytes {
             return Err(Error::Overrun);
         }

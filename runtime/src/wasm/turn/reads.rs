@@ -11,8 +11,8 @@ impl types::Host for Turn {}
 
 impl reads::Host for Turn {
     fn grant(&mut self, name: String) -> Option<Granted> {
-        let (_, handle) = *self.grants.iter().find(|(granted, _)| **granted == *name)?;
-        Some(match self.table.find(handle)? {
+        let (_, handle) = *self.holds.grants.iter().find(|(granted, _)| **granted == *name)?;
+        Some(match self.holds.table.find(handle)? {
             Held::Actor(_) | Held::Reply(_) => Granted::Address(handle),
             Held::Topic(_) => Granted::Topic(handle),
             Held::Pin(_) => Granted::Pin(handle),
@@ -23,12 +23,12 @@ impl reads::Host for Turn {
     }
 
     fn me(&mut self) -> Handle {
-        if let Some(own) = self.own {
+        if let Some(own) = self.holds.own {
             return own;
         }
         // Handle 2^32 - 1 is never given: with a full table, one's own address is a bad handle.
-        let own = self.table.hold(Held::Actor(self.me.clone()));
-        self.own = own;
+        let own = self.holds.table.hold(Held::Actor(self.me.clone()));
+        self.holds.own = own;
         own.unwrap_or(Handle::MAX)
     }
 
@@ -72,13 +72,13 @@ impl reads::Host for Turn {
     }
 
     fn last(&mut self, sensor: Handle) -> Option<Reading> {
-        let Some(Held::Sensor(sensor)) = self.table.find(sensor) else { return None };
+        let Some(Held::Sensor(sensor)) = self.holds.table.find(sensor) else { return None };
         let (value, at) = self.reads.last(*sensor)?;
         Some(Reading { value, at: nanoseconds(at) })
     }
 
     fn level(&mut self, pin: Handle) -> Option<bool> {
-        let Some(Held::Pin(pin)) = self.table.find(pin) else { return None };
+        let Some(Held::Pin(pin)) = self.holds.table.find(pin) else { return None };
         let driven = self.effects.drives.iter().rev().find(|(driven, _)| driven == pin);
         driven.map(|(_, high)| *high).or_else(|| self.reads.level(*pin))
     }

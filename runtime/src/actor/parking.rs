@@ -1,0 +1,134 @@
+//! Actors at rest give their memory back: saved, instance dropped, and restored for their next
+//! message.
+//!
+//! Nothing is lost by it: timers, questions and monitors belong to the actor; what it holds is kept
+//! as it is; the rest is what its component saves, as for a swap. A component that can't save stays
+//! as it is.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::status::Doing;
+use super::{Actor, Body, Command, Scheduler, lock};
+use crate::wasm::table::Holdings;
+use crate::wasm::{Failure, Instance, Now};
+
+/// Between two looks for room by an actor that finds none.
+const FULL_PATIENCE: Duration = Duration::from_millis(50);
+/// Of as many instances as fit, the parker makes room for one in so many when they are reached.
+const ROOM: usize = 10;
+
+/// What is left of an actor whose instance was dropped.
+pub(super) struct Parked {
+    pub holds: Holdings,
+    /// As its component saved it.
+    state: Box<[u8]>,
+}
+
+impl Scheduler {
+    /// Parks an actor that has nothing to do.
+    pub(super) fn park(&self, actor: &Arc<Actor>, body: &mut Body) {
+        let Some(mut instance) = body.instance.take() else { return };
+        match instance.save() {
+            Ok(state) => {
+                let mut holds = instance.into_holdings();
+                holds.shrink();
+                body.parked = Some(Box::new(Parked { holds, state: state.into() }));
+                body.inbox.shrink_to_fit();
+                self.live.fetch_sub(1, Ordering::Relaxed);
+                actor.does(Doing::Parked);
+            }
+            Err(failure) => {
+                let broken = instance.is_broken();
+                body.instance = Some(instance);
+                if broken {
+                    actor.journal().write(format!("it can't be saved for parking: {failure}"));
+                    // The next message begins it again from its durable state.
+                    self.drop_instance(body, 0, failure.reason);
+                }
+            }
+        }
+    }
+
+    /// Puts an instance in the place of a parked one.
+    pub(super) fn wake(
+        &self,
+        actor: &Arc<Actor>,
+        body: &mut Body,
+        now: Now,
+    ) -> Result<(), Failure> {
+        let Some(Parked { holds, state }) = body.parked.take().map(|parked| *parked) else {
+            return Ok(());
+        };
+        let code = body.code.clone();
+        let mut instance = self.instance(actor, body, &code, holds)?;
+        let restored = instance.restore(now, &state, &code.cid.to_string());
+        self.put_instance(actor, body, instance);
+        restored
+    }
+
+    /// True if there is no room for one more instance: the actor waits until another is parked.
+    pub(super) fn waits_for_room(
+        &self,
+        actor: &Arc<Actor>,
+        body: &mut Body,
+        now: Duration,
+    ) -> bool {
+        let most = self.limits.live + self.limits.live / ROOM;
+        if self.live.load(Ordering::Relaxed) < most {
+            return false;
+        }
+        actor.note_failure(
+            "waits for room: too many actors are busy at once, raise `live` under [limits] or run \
+            some on another node",
+        );
+        self.wake_parker();
+        self.back_off(actor, body, now + FULL_PATIENCE, now);
+        true
+    }
+
+    pub(super) fn put_instance(&self, actor: &Actor, body: &mut Body, instance: Instance) {
+        body.instance = Some(Box::new(instance));
+        actor.does(Doing::Ready);
+        if self.live.fetch_add(1, Ordering::Relaxed) + 1 == self.limits.live {
+            self.wake_parker();
+        }
+    }
+
+    /// Parks those that have had nothing to do for long, and, when no more instances fit, those
+    /// that have had nothing to do for longest.
+    pub(super) fn run_parker(self: Arc<Self>) {
+        *lock(&self.parker) = Some(thread::current());
+        let after = Duration::from_millis(self.limits.park_ms);
+        // A park may be late by a quarter of its time.
+        let look = (after / 4).max(Duration::from_millis(100));
+        while lock(&self.committing).is_some() {
+            let now = self.clock.now();
+            let idle = |actor: &Arc<Actor>| Some((actor.idle_for(now)?, actor.clone()));
+            let mut resting: Vec<_> =
+                self.actors.iter().filter_map(|entry| idle(entry.value())).collect();
+            let live = self.live.load(Ordering::Relaxed);
+            let room = self.limits.live / ROOM;
+            let over = (live + room).saturating_sub(self.limits.live);
+            if live >= self.limits.live && resting.len() > over {
+                // The `over` that rest for longest come first.
+                resting.select_nth_unstable_by(over, |one, other| other.0.cmp(&one.0));
+            }
+            let pressed = if live >= self.limits.live { over } else { 0 };
+            for (number, (idle, actor)) in resting.into_iter().enumerate() {
+                if idle >= after || number < pressed {
+                    self.command(&actor, Command::Park);
+                }
+            }
+            thread::park_timeout(look);
+        }
+    }
+
+    pub(super) fn wake_parker(&self) {
+        if let Some(parker) = lock(&self.parker).as_ref() {
+            parker.unpark();
+        }
+    }
+}

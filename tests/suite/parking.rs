@@ -1,0 +1,80 @@
+//! Actors at rest give their instance back, and nothing is lost by it.
+
+use serde_json::json;
+use tests::wait_for;
+
+use crate::fixture::Lab;
+
+const FAMILY: &str = "
+    [actor.p]
+    component = \"$probe\"
+    grant = { w = \"actor:w\", kid = { spawn = \"$probe\", max = 40 } }
+
+    [actor.w]
+    component = \"$probe\"
+    grant = { p = \"actor:p\" }
+    ";
+
+fn lab(limits: &str) -> Lab {
+    Lab::new(&format!("[limits]\n{limits}\n{FAMILY}"))
+}
+
+#[test]
+fn an_actor_that_rests_for_long_is_parked_and_its_next_message_finds_it_as_it_was() {
+    let lab = lab("park-ms = 200");
+    assert_eq!(lab.say("p", json!(["Count"])), ["1"]);
+    lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Log": "before"}]));
+    lab.becomes("p", |row| row.state == "parked");
+    // Memory, a handle that it keeps, and a grant.
+    assert_eq!(lab.say("p", json!(["Count"])), ["2"]);
+    let ask = json!([{"Ask": ["one", 2, 60_000, [{"Say": "hi"}]]}, {"Send": ["w", 3, ["Count"]]}]);
+    lab.say("p", ask);
+    lab.hears("p", "answer 2: hi");
+    let row = lab.becomes("p", |row| row.state == "parked");
+    assert_eq!((row.incarnations, row.last_failure), (1, None));
+    assert_eq!(lab.say("p", json!(["Starts"])), ["1"]);
+}
+
+#[test]
+fn timers_questions_and_kept_reply_addresses_outlive_parking() {
+    let lab = lab("park-ms = 0\nbatch = 1");
+    lab.say("p", json!([{"After": [300, [{"Note": "timer"}]]}]));
+    // W keeps the question and answers it from a later turn, both parked in between.
+    lab.say("p", json!([{"Ask": ["w", 7, 60_000, ["Keep"]]}]));
+    lab.until("w", json!(["Count"]), |count| count != ["1"]);
+    lab.say("p", json!([{"Ask": ["w", 8, 400, ["Keep", "Silent"]]}]));
+    lab.hears("p", "answer 8: Deadline");
+    lab.until("p", json!(["Noted"]), |noted| noted == ["timer"]);
+    assert_eq!(lab.say("p", json!(["Starts"])), ["1"]);
+    assert_eq!(lab.actor("p").state, "parked");
+}
+
+#[test]
+fn a_parked_actor_takes_other_code_and_its_end_is_told() {
+    let lab = lab("park-ms = 0");
+    lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Send": ["one", 2, ["Count"]]}]));
+    lab.say("w", json!(["Count"]));
+    lab.say("p", json!([{"Stop": "one"}]));
+    lab.hears("p", "down 1: Stopped");
+    assert_eq!(lab.say("w", json!(["Count"])), ["2"]);
+}
+
+#[test]
+fn more_actors_live_on_a_node_than_instances_fit() {
+    let lab = lab("live = 10\nmailbox = 256");
+    for kid in 0..40 {
+        let name = format!("k{kid}");
+        lab.say("p", json!([{"Spawn": ["kid", name, kid]}, {"Send": [name, 100, ["Count"]]}]));
+    }
+    for kid in 0..40 {
+        let ask = json!([{"Ask": [format!("k{kid}"), 1000 + kid, 60_000, ["Count"]]}]);
+        lab.say("p", ask);
+        lab.hears("p", &format!("answer {}: 2", 1000 + kid));
+    }
+    let parked = wait_for("most are parked", || {
+        let rows = lab.actors();
+        let live = rows.iter().filter(|row| row.state == "ready").count();
+        (rows.len() == 42 && live <= 11).then_some(())
+    });
+    parked.unwrap_or_else(|error| panic!("{error}: {:?}", lab.actors()));
+}
