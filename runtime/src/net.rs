@@ -1,8 +1,8 @@
 //! The network of a node: encrypted connections with its peers, and with the command line.
 //!
-//! All of it runs on one thread at a time, see [`Net::run`]. What arrives goes up over one bounded channel of
-//! [`Event`]s: while that is full nothing more is read, so a slow node slows its peers and loses
-//! nothing. What goes out is queued without waiting, from any thread, up to a limit.
+//! All of it runs on one thread at a time, see [`Net::run`]. What arrives goes up over one bounded
+//! channel of [`Event`]s: while that is full nothing more is read. What goes out is queued without
+//! waiting, from any thread, up to a limit.
 
 pub mod admin;
 mod arrivals;
