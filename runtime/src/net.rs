@@ -246,8 +246,7 @@ impl Net {
         self.shared.local
     }
 
-    /// Runs a task on the network's own thread: the one that takes the events spares them the way
-    /// to another thread. It must never block.
+    /// Runs a task with the network, on whichever thread runs it: it must never block.
     pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
