@@ -134,7 +134,7 @@ impl Scheduler {
         while let Some(actor) = queue.next().or_else(|| self.sleep(queue, &mut watch)) {
             // Who sleeps has letters leave before; who never does, now and then.
             since_flush = since_flush.wrapping_add(1);
-            if since_flush % FLUSH == 0 {
+            if since_flush.is_multiple_of(FLUSH) {
                 self.router.flush();
             }
             self.activate(&actor, watch.begin());

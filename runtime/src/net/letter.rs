@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         };
         self.skip(PROOF)?;
         let proof = self.bytes()?.to_vec();
-        Some(Address { version, id, hints: hints.into(), proof })
+        Some(Address { version, id, hints, proof })
     }
 }
 

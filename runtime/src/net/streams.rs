@@ -66,8 +66,7 @@ async fn write_lanes(session: Arc<Session>) -> Result<(), WireError> {
             Some(waiting) => busy |= waiting,
             None => return Ok(()),
         }
-        for lane in 0..LANES {
-            let writer = &mut lanes[lane];
+        for (lane, writer) in lanes.iter_mut().enumerate() {
             if busy & (1 << lane) != 0 && writer.stream.is_none() {
                 let mut stream = session.connection.open_uni().await?;
                 stream.write_all(&frame(&Opening::Lane { lane: lane as u8 })).await?;
