@@ -132,10 +132,14 @@ impl Node {
     /// As [`Node::ask`], for so many milliseconds.
     pub fn ask_within(&self, actor: &str, message: &Value, ms: u64) -> anyhow::Result<Value> {
         let (message, ms) = (message.to_string(), ms.to_string());
-        let said = self.run(&["send", actor, &message, "--deadline", &ms])?;
-        serde_json::from_str(&said).with_context(|| {
+        let said = self.run(&["send", actor, &message, "--deadline", &ms]);
+        let answer = said.and_then(|said| Ok(serde_json::from_str(&said)?));
+        answer.with_context(|| {
             let log = self.run(&["log", actor]).unwrap_or_default();
-            format!("{actor} answered {said:?}; its log: {log}")
+            format!(
+                "{actor} was told {message}; the end of its log: {}",
+                log.lines().last().unwrap_or_default()
+            )
         })
     }
 

@@ -98,7 +98,7 @@ fn figure(command: &mut Command) -> anyhow::Result<f64> {
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
-        bail!("it failed ({}): {} {}", output.status, why.trim(), said.trim());
+        bail!("it failed ({}): {}", output.status, why.lines().next().unwrap_or_default());
     }
     let last = said.trim().lines().last().unwrap_or_default();
     last.parse().with_context(|| format!("it printed {last:?} and no figure"))
