@@ -245,7 +245,8 @@ impl<A: Actor> Builder<A> {
     }
 }
 
-fn native<B: Actor>() -> Component {
+/// Any actor as a component of the simulator, natively compiled.
+pub fn native<B: Actor>() -> Component {
     Rc::new(|| Box::new(Native::<B>(None)))
 }
 

@@ -60,9 +60,23 @@ impl Links {
 
     pub fn remove(&mut self, number: u32) -> Option<Link> {
         let link = self.by_number.remove(&number)?;
-        self.by_end.remove(&(link.ends[0], link.ends[1]));
-        self.by_end.remove(&(link.ends[1], link.ends[0]));
+        self.unlist(number, link.ends);
         Some(link)
+    }
+
+    /// One end is done with a link; the other does not know yet, but either may open another.
+    fn close(&mut self, number: u32) {
+        if let Some(ends) = self.by_number.get(&number).map(|link| link.ends) {
+            self.unlist(number, ends);
+        }
+    }
+
+    fn unlist(&mut self, number: u32, [a, b]: [ActorKey; 2]) {
+        for ends in [(a, b), (b, a)] {
+            if self.by_end.get(&ends) == Some(&number) {
+                self.by_end.remove(&ends);
+            }
+        }
     }
 
     pub fn get(&self, number: u32) -> Option<&Link> {
@@ -178,8 +192,9 @@ impl Simulation {
     }
 
     pub(crate) fn disconnect(&mut self, from: ActorKey, number: u32) {
-        if let Some(link) = self.links.remove(number) {
-            self.travel(from, link.other(from), Cargo::Bye { link: number });
+        if let Some(to) = self.links.get(number).map(|link| link.other(from)) {
+            self.links.close(number);
+            self.travel(from, to, Cargo::Bye { link: number });
         }
     }
 
@@ -216,7 +231,8 @@ impl Simulation {
                 LinkEvent::Data { link, body }
             }
             Cargo::Bye { link } => {
-                self.actors.get_mut(&to)?.desk.links.remove(&link)?;
+                self.links.remove(link)?;
+                self.actors.get_mut(&to)?.desk.links.remove(&link);
                 LinkEvent::Down { link, node, reason: Reason::Stopped }
             }
             _ => return None,
@@ -237,15 +253,22 @@ impl Simulation {
     /// A connection is broken, and the links over it with it.
     pub(crate) fn break_links(&mut self, broken: Pair) {
         for number in self.links.between(broken.0, broken.1) {
-            let Some(link) = self.links.remove(number) else {
+            self.break_link(number);
+        }
+    }
+
+    /// Both ends that know of a link hear that it is broken.
+    pub(crate) fn break_link(&mut self, number: u32) {
+        let Some(link) = self.links.remove(number) else {
+            return;
+        };
+        for (end, knows) in link.ends.into_iter().zip(link.knows) {
+            let node = self.nodes[link.other(end).node].id.to_vec();
+            let Some(actor) = self.actors.get_mut(&end).filter(|_| knows) else {
                 continue;
             };
-            for (end, knows) in link.ends.into_iter().zip(link.knows) {
-                let node = self.nodes[link.other(end).node].id.to_vec();
-                let Some(actor) = self.actors.get_mut(&end).filter(|_| knows) else {
-                    continue;
-                };
-                actor.desk.links.remove(&number);
+            let open = actor.desk.links.remove(&number).is_some();
+            if open || end == link.ends[0] {
                 let down = LinkEvent::Down { link: number, node, reason: Reason::Unreachable };
                 self.local(end, Cargo::Link(down), 0);
             }

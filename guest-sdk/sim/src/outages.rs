@@ -228,6 +228,7 @@ impl Simulation {
                 let node = self.nodes[to.node].id.to_vec();
                 Cargo::Link(LinkEvent::Down { link, node, reason })
             }
+            Cargo::Bye { link } => return self.break_link(link),
             // Nobody waits for the rest.
             _ => return,
         };
