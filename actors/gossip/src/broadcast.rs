@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
 use crate::event::{Counts, Output, What};
-use crate::limits::{BODY_BYTES, EXPRESS, FLOOD_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
+use crate::limits::{BODY_BYTES, FLOOD_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
 use crate::neighbour::Neighbour;
 use crate::pairs;
 use crate::recent::Recent;
@@ -104,11 +104,11 @@ impl Broadcast {
         }
     }
 
-    /// A neighbour is none any more. `silent`: without a word.
-    pub fn down(&mut self, now: Duration, link: u32, silent: bool, out: &mut Vec<Output>) {
+    /// A neighbour is none any more.
+    pub fn down(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
         if self.links.remove(&link).is_some() {
             self.missing.forget(now, link);
-            self.tree_down(now, link, silent, out);
+            self.tree_down(now, link, out);
         }
     }
 
@@ -152,6 +152,10 @@ impl Broadcast {
             Wire::More => self.more(link),
             Wire::Beacon(beacon) => self.beacon(now, link, beacon, counts, out),
             Wire::Attach(on) => self.attach(now, link, on, out),
+            Wire::Depth { us, nodes } => {
+                self.depth(link, Duration::from_micros(us.into()), nodes, out);
+            }
+            Wire::Root => self.be_root(now, link, out),
             // The membership's.
             _ => {}
         }
@@ -182,6 +186,7 @@ impl Broadcast {
         let tree = self.in_tree(from);
         if let Some(neighbour) = self.links.get_mut(&from) {
             neighbour.has(id);
+            neighbour.unanswered = 0;
         }
         let asked = self.missing.arrived(now, id, from);
         if let Some(asked) = asked.and_then(|link| self.links.get_mut(&link)) {
@@ -268,13 +273,12 @@ impl Broadcast {
     ) {
         let id = post.id;
         let flood = post.body.len() <= FLOOD_BYTES || self.flooding();
-        let express = if post.hop == 0 { self.express() } else { Vec::new() };
         let frame: Arc<[u8]> = Wire::Post(post.clone()).encode().into();
         self.recent.keep(now, post);
         let parent = self.tree.parent();
         let mut tell = false;
         for (&link, neighbour) in self.links.iter_mut().filter(|(link, _)| Some(**link) != from) {
-            let eager = flood || neighbour.child || Some(link) == parent || express.contains(&link);
+            let eager = flood || neighbour.child || Some(link) == parent;
             if eager && neighbour.is_behind() {
                 counts.deferred += u64::from(!neighbour.remember(id));
             } else if eager {
@@ -287,20 +291,6 @@ impl Broadcast {
         if tell {
             self.tell(now, out);
         }
-    }
-
-    /// Neighbours outside the tree that are to have this node's own messages at once: the nearest.
-    fn express(&self) -> Vec<u32> {
-        let outside = self.links.iter().filter(|(link, _)| !self.in_tree(**link));
-        let mut outside: Vec<(Duration, u32)> = outside
-            .map(|(link, neighbour)| (neighbour.rtt.unwrap_or(Duration::MAX), *link))
-            .collect();
-        outside.sort_unstable();
-        outside
-            .into_iter()
-            .take(crate::limits::tune("EXPRESS", EXPRESS as u64) as usize)
-            .map(|(_, link)| link)
-            .collect()
     }
 
     /// Tells names to those whose turn it is; for the others there is a time.

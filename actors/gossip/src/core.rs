@@ -120,7 +120,9 @@ impl Core {
             | Wire::Digest(_)
             | Wire::More
             | Wire::Beacon(_)
-            | Wire::Attach(_) => self.broadcast.hear(now, link, wire, &mut self.counts, out),
+            | Wire::Attach(_)
+            | Wire::Depth { .. }
+            | Wire::Root => self.broadcast.hear(now, link, wire, &mut self.counts, out),
             _ => {
                 self.members.mark(|link| self.broadcast.in_tree(link));
                 let acts = self.members.hear(now, link, wire, &mut self.counts);
@@ -139,7 +141,7 @@ impl Core {
         }
         if now >= self.members.wake() {
             self.members.mark(|link| self.broadcast.in_tree(link));
-            let acts = self.members.tick(now, self.slow, &mut self.counts);
+            let acts = self.members.tick(now, self.slow);
             self.perform(now, acts, out);
         }
         self.broadcast.tick(now, self.slow, &mut self.counts, out);
@@ -155,7 +157,7 @@ impl Core {
                     out.push(Output::Transmit(link, What::Control, wire.encode().into()));
                 }
                 Act::Up(link) => self.broadcast.up(now, link, out),
-                Act::Down(link, silent) => self.broadcast.down(now, link, silent, out),
+                Act::Down(link, _) => self.broadcast.down(now, link, out),
             }
         }
     }

@@ -99,9 +99,6 @@ pub const LAZY: Duration = Duration::from_millis(20);
 /// A body up to this size goes to all neighbours: a name would cost about as much.
 pub const FLOOD_BYTES: usize = 16;
 
-/// Neighbours outside the tree that a node sends its own messages to.
-pub const EXPRESS: usize = 0;
-
 /// A message that was announced is asked for after this at the least, ...
 pub const AWAIT_LEAST: Duration = Duration::from_millis(40);
 
@@ -163,8 +160,3 @@ pub const AGAIN_FIRST: Duration = Duration::from_secs(2);
 
 /// ... up to this one.
 pub const AGAIN_LAST: Duration = Duration::from_secs(60);
-
-/// TUNE
-pub fn tune(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}

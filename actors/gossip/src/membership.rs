@@ -173,7 +173,7 @@ impl Membership {
         if self.links.len() >= LINKS && !self.links.contains_key(&link) {
             // No room even to listen; but others to try.
             self.meet(Entry { node, age: 0 });
-            let (origin, peers) = (self.origin, self.some_peers(3, PEERS));
+            let (origin, peers) = (self.origin, self.some_peers(0, PEERS));
             let no = Wire::Welcome { accepted: false, origin, you: node, peers };
             return vec![Act::Say(link, no), Act::Disconnect(link)];
         }
@@ -286,7 +286,7 @@ impl Membership {
     }
 
     /// The pulse. `patience` is how much longer than usual this node waits for others.
-    pub fn tick(&mut self, now: Duration, patience: u32, counts: &mut Counts) -> Vec<Act> {
+    pub fn tick(&mut self, now: Duration, patience: u32) -> Vec<Act> {
         let mut acts = Vec::new();
         let young = self.since.is_some_and(|since| now < since + TICK * 3);
         self.tick_at = now + if young { TICK / 4 } else { TICK };
@@ -332,7 +332,6 @@ impl Membership {
             }
         }
         self.fill(now, &mut acts);
-        let _ = counts;
         acts
     }
 
@@ -378,8 +377,10 @@ impl Membership {
         self.opening.contains_key(node) || self.links.values().any(|member| member.node == *node)
     }
 
-    /// Names to give to others.
+    /// Names to give to others: so many neighbours at most, unless hardly anyone else is known. (Who
+    /// becomes a neighbour of two neighbours closes a triangle, and the overlay needs wide ones.)
     fn some_peers(&mut self, near: usize, count: usize) -> Vec<Entry> {
+        let near = if self.passive.len() < PEERS { PEERS / 2 } else { near };
         let mut peers: Vec<Entry> =
             self.active().map(|(_, member)| Entry { node: member.node, age: 0 }).collect();
         self.chance.shuffle(&mut peers);

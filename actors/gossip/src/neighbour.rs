@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
 use crate::limits::{DIGEST_EVERY, DIGEST_GAP, PENDING};
-use crate::wire::Id;
+use crate::wire::{Beacon, Id};
 
 /// A neighbour at the other end of a link that is up.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,16 +20,22 @@ pub struct Neighbour {
     pub told: Option<Duration>,
     /// It wants messages at once: it is below this node in the tree.
     pub child: bool,
-    /// The last beacon that came from it: the root, its number, its hops.
-    pub beacon: Option<(u64, u32, u8)>,
+    /// The last beacon that came from it.
+    pub beacon: Option<Beacon>,
     /// When that came.
     pub beacon_at: Duration,
+    /// The longest way down the tree from it, as it says.
+    pub depth: Duration,
+    /// How many nodes there are by it, as it says.
+    pub nodes: u32,
     /// When it was last told of another root.
     pub corrected: Duration,
     /// Duplicates from it that nobody asked for.
     pub duplicates: u32,
     /// Messages asked of it that have not come.
     pub asked: u32,
+    /// Requests to it in a row that brought nothing.
+    pub unanswered: u32,
     /// Digests, requests and the like from it in this second.
     pub requests: u32,
     /// Bytes sent because it asked, in this second.
@@ -56,9 +62,12 @@ impl Neighbour {
             child: false,
             beacon: None,
             beacon_at: Duration::ZERO,
+            depth: Duration::ZERO,
+            nodes: 1,
             corrected: Duration::ZERO,
             duplicates: 0,
             asked: 0,
+            unanswered: 0,
             requests: 0,
             repaired_bytes: 0,
             digest_due: false,

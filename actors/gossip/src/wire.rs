@@ -110,14 +110,14 @@ pub enum Why {
 /// Where a beacon is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beacon {
+    /// Counts the roots that took the place of another.
+    pub term: u32,
     /// The origin of the node at the root of the tree.
     pub root: u64,
     /// Counts the root's beacons.
     pub seq: u32,
     /// Links from the root to the sender.
     pub hops: u8,
-    /// The root that this one takes the place of, and its last beacon.
-    pub over: Option<(u64, u32)>,
 }
 
 /// One message between neighbours.
@@ -156,6 +156,10 @@ pub enum Wire {
     Beacon(Beacon),
     /// Send messages to me at once (I am below you in the tree), or only tell me of them.
     Attach(bool),
+    /// The longest way down the tree from here, and how many nodes are there, this one included.
+    Depth { us: u32, nodes: u32 },
+    /// Be the root of the tree in my place: you are nearer to its middle.
+    Root,
 }
 
 /// Why bytes from a neighbour are ignored.

@@ -9,6 +9,7 @@
 //! unbounded while an actor is down, turns have no time budget, pins have no lease (`expire` says
 //! when one ends).
 
+mod baseline;
 mod deeds;
 mod desk;
 mod event;
@@ -29,6 +30,7 @@ mod tests;
 mod trace;
 mod turns;
 
+pub use baseline::Baseline;
 pub use desk::{Desk, Device, World};
 pub use latency::Latency;
 pub use machine::{Component, Machine};
@@ -37,7 +39,7 @@ pub use message::{
     Reading, Reason, Refusal,
 };
 pub use network::Network;
-pub use scenario::{Fault, Overlay, Report, Row, Run, Scenario, Step};
+pub use scenario::{Fault, METRICS, Overlay, Report, Row, Run, Scenario, Step};
 pub use simulation::{Failure, Role, Simulation};
 pub use table::{ActorKey, Thing};
 pub use tally::{Frames, LEAST_BODY, Tally, Told};

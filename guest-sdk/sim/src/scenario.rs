@@ -11,6 +11,7 @@ mod overlay;
 mod report;
 mod run;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 use crate::{Latency, Network};
 
 pub use overlay::Overlay;
-pub use report::{Report, Row};
+pub use report::{METRICS, Report, Row};
 pub use run::Run;
 
 /// A scenario. Keys that are not here are errors.
@@ -28,6 +29,13 @@ pub struct Scenario {
     /// What it is about, for people.
     #[serde(default)]
     pub about: String,
+    /// What others reached, for people.
+    #[serde(default)]
+    pub reference: String,
+    /// What is to be reached, by the names of [`Report::metric`]: shares of deliveries at least,
+    /// all else at most.
+    #[serde(default)]
+    pub reach: BTreeMap<String, f64>,
     /// How many nodes there are at first.
     pub nodes: usize,
     /// Shortest and longest delay from node to node.
@@ -174,6 +182,9 @@ impl Scenario {
             if !(0.0..=1.0).contains(&share) {
                 return fault(format!("{name} = {share}: a share is from 0 to 1"));
             }
+        }
+        if let Some(name) = scenario.reach.keys().find(|name| !METRICS.contains(&name.as_str())) {
+            return fault(format!("reach.{name} is not measured: {}", METRICS.join(", ")));
         }
         let empty = scenario.steps.iter().position(|step| step.verb().is_none());
         if let Some(step) = empty {

@@ -43,6 +43,8 @@ struct Lag {
     longest: Duration,
 }
 
+/// Requests in a row after which a neighbour is asked for nothing until it sends something.
+const UNANSWERED: u32 = 2 * ASKED as u32;
 /// Tries before a message is left to the next digest.
 const TRIES: u32 = 8;
 
@@ -153,7 +155,7 @@ impl Broadcast {
     /// How long to wait while nothing has been measured: some round trips to the neighbours.
     fn usual_wait(&self) -> Duration {
         let rtts = self.links.values().filter_map(|neighbour| neighbour.rtt);
-        rtts.max().map_or(AWAIT_FIRST, |rtt| rtt * 3)
+        rtts.max().map_or(AWAIT_FIRST, |rtt| rtt * 4)
     }
 
     /// Asks for what has waited long enough.
@@ -170,6 +172,7 @@ impl Broadcast {
             let Some(wanted) = self.missing.wanted.get_mut(&id) else { continue };
             if let Some(before) = wanted.asked.take().and_then(|link| self.links.get_mut(&link)) {
                 before.asked = before.asked.saturating_sub(1);
+                before.unanswered = before.unanswered.saturating_add(1);
             }
             if wanted.tries >= TRIES || wanted.announcers.is_empty() {
                 self.missing.wanted.remove(&id);
@@ -177,7 +180,8 @@ impl Broadcast {
             }
             // In turn; the first is the one who had it first.
             let link = wanted.announcers[wanted.tries as usize % wanted.announcers.len()];
-            let Some(neighbour) = self.links.get_mut(&link) else {
+            let there = self.links.get_mut(&link);
+            let Some(neighbour) = there.filter(|it| it.unanswered < UNANSWERED) else {
                 wanted.tries += 1;
                 wanted.at = now;
                 self.missing.due.insert((now, id));

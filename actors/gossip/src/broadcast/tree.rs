@@ -6,26 +6,31 @@
 //! the parent, and is told so. Beacons carry hops, and a node keeps a parent only while its hops
 //! are fewer than its own, so that no ring forms. A parent stays as long as it is about as early as
 //! the earliest: small changes of delay change nothing.
+//!
+//! A root that is far from the middle of its tree hands it to the neighbour nearer to it; one that
+//! is gone is missed by its neighbours at once, by the others when no beacon comes. Either way the
+//! next one counts one term more, and the highest term is the one that counts.
 
+mod root;
+
+use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Broadcast, control};
-use crate::event::{Counts, Output};
-use crate::limits::{BEACON, ROOTLESS};
+use crate::event::{Counts, Output, What};
+use crate::limits::BEACON;
 use crate::wire::{Beacon, Wire};
 
 /// A node's place in the tree.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Tree {
-    /// The root's origin.
-    root: Option<u64>,
-    seq: u32,
-    /// As told to others.
-    hops: u8,
-    /// The root that this one took the place of.
-    over: Option<(u64, u32)>,
+    /// The last beacon, with this node's hops; none before the first.
+    now: Option<Beacon>,
+    /// This node is the root. (Another may have its origin: a copy, or its own former life.)
+    root: bool,
     parent: Option<u32>,
     /// Where the last beacon came from first, and when.
     first: Option<u32>,
@@ -34,19 +39,21 @@ pub struct Tree {
     beacon_at: Option<Duration>,
     /// When the parent must have brought the last beacon too.
     check_at: Option<Duration>,
+    /// The depth and the number of nodes that the parent was told.
+    told: Option<(Duration, u32)>,
     /// Messages in a row that the parent did not bring.
     misses: u32,
     /// Parents that were, and when they are told: the new one needs a moment to begin.
     former: Vec<(Duration, u32)>,
-    /// A root that is gone, and its last beacon.
-    banned: Option<(u64, u32)>,
 }
 
-/// A beacon this much later than the first still keeps its bearer parent.
+/// A beacon this much later than the first still keeps its bearer parent; or a quarter of the round
+/// trip to it, if that is more.
 const MARGIN: Duration = Duration::from_millis(10);
 /// So many messages in a row that another neighbour had to be asked for make that one the parent.
 const GRAFT_AFTER: u32 = 2;
-/// A parent that is replaced goes on sending for so long.
+/// A parent that is replaced goes on sending for one and a half round trips to the new one, or so
+/// long.
 const OVERLAP: Duration = Duration::from_millis(300);
 /// A node without a tree claims the root within this.
 const CLAIM: Duration = Duration::from_millis(200);
@@ -72,13 +79,12 @@ impl Broadcast {
 
     /// Whether there is no tree here, so that messages go everywhere.
     pub(super) fn flooding(&self) -> bool {
-        self.tree.root.is_none()
-            || self.tree.parent.is_none() && self.tree.root != Some(self.own.origin)
+        self.tree.parent.is_none() && !self.is_root()
     }
 
     pub(super) fn tree_up(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
-        match self.tree.root {
-            Some(_) => out.push(control(link, &Wire::Beacon(self.tree.says()))),
+        match self.tree.now {
+            Some(beacon) => out.push(control(link, &Wire::Beacon(beacon))),
             None if self.tree.beacon_at.is_none() => {
                 self.tree.beacon_at = Some(now + CLAIM + self.chance.about(CLAIM));
             }
@@ -86,13 +92,7 @@ impl Broadcast {
         }
     }
 
-    pub(super) fn tree_down(
-        &mut self,
-        now: Duration,
-        link: u32,
-        _silent: bool,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn tree_down(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
         if self.tree.first == Some(link) {
             self.tree.first = None;
         }
@@ -101,12 +101,13 @@ impl Broadcast {
             return;
         }
         self.tree.parent = None;
-        // Another that is above this node, the earliest first.
-        let (root, seq, hops) = (self.tree.root, self.tree.seq, self.tree.hops);
+        let Some(own) = self.tree.now else { return };
+        // Another that is above this node, the nearest to the root first.
         let above = self.links.iter().filter_map(|(link, neighbour)| {
-            let (theirs, number, far) = neighbour.beacon?;
-            let fits = Some(theirs) == root && number + 1 >= seq && far < hops;
-            (fits && !neighbour.child).then_some((far, neighbour.beacon_at, *link))
+            let theirs = neighbour.beacon?;
+            let same = (theirs.term, theirs.root) == (own.term, own.root);
+            let fits = same && theirs.seq.saturating_add(1) >= own.seq && theirs.hops < own.hops;
+            (fits && !neighbour.child).then_some((theirs.hops, neighbour.beacon_at, *link))
         });
         if let Some((.., link)) = above.min() {
             self.set_parent(now, link, out);
@@ -114,7 +115,7 @@ impl Broadcast {
             self.missing.hurry(now, rtt.unwrap_or(OVERLAP));
         } else if self.tree.beacon_at.is_none() {
             // Perhaps the root itself is gone. If not, its next beacon comes before this.
-            let wait = if hops <= 1 { CLAIM } else { BEACON * 3 / 2 };
+            let wait = if own.hops <= 1 { CLAIM } else { BEACON * 3 / 2 };
             self.tree.beacon_at = Some(now + wait + self.chance.about(wait));
         }
     }
@@ -134,67 +135,47 @@ impl Broadcast {
             counts.hasty += 1;
             return;
         }
-        neighbour.beacon = Some((beacon.root, beacon.seq, beacon.hops));
+        neighbour.beacon = Some(beacon);
         neighbour.beacon_at = now;
-        let tree = &mut self.tree;
-        if let Some((dead, last)) = beacon.over
-            && tree.root == Some(dead)
-            && tree.seq <= last
-        {
-            tree.banned = Some((dead, last));
-            tree.root = None;
-        }
-        let banned =
-            tree.banned.is_some_and(|(root, seq)| beacon.root == root && beacon.seq <= seq);
-        if banned || beacon.root == self.own.origin && tree.root != Some(beacon.root) {
-            return;
-        }
-        let order = match tree.root {
-            None => std::cmp::Ordering::Greater,
-            Some(root) => root.cmp(&beacon.root).then(beacon.seq.cmp(&tree.seq)),
-        };
+        let order = self.tree.now.map_or(Ordering::Greater, |own| rank(&beacon, &own));
         match order {
-            std::cmp::Ordering::Greater => self.new_beacon(now, link, beacon, out),
-            std::cmp::Ordering::Equal => self.same_beacon(now, link, beacon, out),
-            std::cmp::Ordering::Less if Some(beacon.root) != self.tree.root => {
-                // It should know better.
-                if now >= neighbour.corrected + CLAIM {
+            Ordering::Greater => self.new_beacon(now, link, beacon, out),
+            Ordering::Equal => self.same_beacon(now, link, beacon, out),
+            Ordering::Less => {
+                let same = self.tree.now.filter(|own| own.root == beacon.root);
+                // Who follows another root should know better.
+                if let (Some(own), None) = (self.tree.now, same)
+                    && now >= neighbour.corrected + CLAIM
+                {
                     neighbour.corrected = now;
-                    out.push(control(link, &Wire::Beacon(self.tree.says())));
+                    out.push(control(link, &Wire::Beacon(own)));
                 }
             }
-            std::cmp::Ordering::Less => {}
         }
     }
 
     /// The first of its number.
     fn new_beacon(&mut self, now: Duration, link: u32, beacon: Beacon, out: &mut Vec<Output>) {
-        let same = self.tree.root == Some(beacon.root);
-        // The parent did not bring the last one in time: the one who was first did.
-        let last = (beacon.root, self.tree.seq);
+        // A parent that brought the one before is likely to bring this.
+        let before = self.tree.now;
         let brought = |link: u32| {
-            let parent = self.links.get(&link)?;
-            parent.beacon.filter(|(root, seq, _)| *root == last.0 && *seq >= last.1)
+            let theirs = self.links.get(&link)?.beacon?;
+            before.filter(|own| rank(&theirs, own) != Ordering::Less)
         };
-        let keep = same && self.tree.parent.and_then(brought).is_some();
+        let keep = self.tree.parent.and_then(brought).is_some();
         let tree = &mut self.tree;
-        tree.root = Some(beacon.root);
-        tree.seq = beacon.seq;
-        tree.hops = beacon.hops.saturating_add(1);
-        tree.over = beacon.over;
+        let own = Beacon { hops: beacon.hops.saturating_add(1), ..beacon };
+        tree.now = Some(own);
+        tree.root = false;
         tree.first = Some(link);
         tree.heard = now;
         tree.beacon_at = None;
-        let says = tree.says();
         if !keep {
             self.set_parent(now, link, out);
         }
-        let frame: std::sync::Arc<[u8]> = Wire::Beacon(says).encode().into();
         // Also to where it came from: a neighbour that keeps this node as its parent must see that
         // it is farther from the root by now.
-        for other in self.links.keys() {
-            out.push(Output::Transmit(*other, crate::What::Control, frame.clone()));
-        }
+        self.send_beacon(own, out);
         if keep {
             let usual = self.links.get(&link).and_then(|neighbour| neighbour.rtt);
             self.tree.check_at = Some(now + MARGIN.max(usual.unwrap_or(MARGIN)));
@@ -209,11 +190,18 @@ impl Broadcast {
         let rtt = self.links.get(&link).and_then(|neighbour| neighbour.rtt);
         let margin = MARGIN.max(rtt.unwrap_or_default() / 4);
         let late = now.saturating_sub(self.tree.heard) > margin;
-        if (late || beacon.hops >= self.tree.hops)
+        let farther = self.tree.now.is_some_and(|own| beacon.hops >= own.hops);
+        if (late || farther)
             && let Some(first) = self.tree.first
         {
             self.set_parent(now, first, out);
         }
+    }
+
+    fn send_beacon(&self, beacon: Beacon, out: &mut Vec<Output>) {
+        let frame: Arc<[u8]> = Wire::Beacon(beacon).encode().into();
+        let links = self.links.keys();
+        out.extend(links.map(|link| Output::Transmit(*link, What::Control, frame.clone())));
     }
 
     fn set_parent(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
@@ -221,10 +209,15 @@ impl Broadcast {
             return;
         }
         self.tree.former.retain(|(_, former)| *former != link);
+        let rtt = self.links.get(&link).and_then(|neighbour| neighbour.rtt);
+        let overlap = rtt.map_or(OVERLAP, |rtt| rtt * 3 / 2).min(OVERLAP);
         if let Some(old) = self.tree.parent.replace(link) {
-            self.tree.former.push((now + OVERLAP, old));
+            self.tree.former.push((now + overlap, old));
+            self.tree.former.sort_unstable();
         }
         out.push(control(link, &Wire::Attach(true)));
+        self.tree.told = None;
+        self.tell_depth(out);
     }
 
     /// A neighbour below this node wants messages at once, or only to be told of them.
@@ -232,6 +225,7 @@ impl Broadcast {
         let Some(neighbour) = self.links.get_mut(&link) else { return };
         neighbour.child = on;
         neighbour.duplicates = 0;
+        (neighbour.depth, neighbour.nodes) = (Duration::ZERO, 1);
         // Each other's parent: both would wait for ever.
         if on
             && self.tree.parent == Some(link)
@@ -243,7 +237,7 @@ impl Broadcast {
 
     /// The parent did not bring messages that another neighbour had: that one takes its place.
     pub(super) fn graft(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
-        if self.tree.root == Some(self.own.origin) || self.in_tree(link) {
+        if self.is_root() || self.in_tree(link) || !self.links.contains_key(&link) {
             return;
         }
         self.tree.misses += 1;
@@ -256,60 +250,28 @@ impl Broadcast {
     pub(super) fn tree_tick(&mut self, now: Duration, slow: u32, out: &mut Vec<Output>) {
         if self.tree.check_at.is_some_and(|at| at <= now) {
             self.tree.check_at = None;
-            let brought = |link| self.links.get(&link)?.beacon;
-            let theirs = self.tree.parent.and_then(brought);
-            let (root, seq) = (self.tree.root, self.tree.seq);
-            let came = theirs.is_some_and(|(of, number, _)| Some(of) == root && number == seq);
+            let theirs = self.tree.parent.and_then(|link| self.links.get(&link)?.beacon);
+            let came = match (theirs, self.tree.now) {
+                (Some(theirs), Some(own)) => rank(&theirs, &own) == Ordering::Equal,
+                _ => false,
+            };
             if !came && let Some(first) = self.tree.first {
                 self.set_parent(now, first, out);
             }
         }
-        let own = self.own.origin;
-        let tree = &mut self.tree;
-        while let Some((_, former)) = tree.former.first().copied().filter(|(at, _)| *at <= now) {
-            tree.former.remove(0);
+        while let Some((_, former)) = self.tree.former.first().copied().filter(|(at, _)| *at <= now)
+        {
+            self.tree.former.remove(0);
             if self.links.contains_key(&former) {
                 out.push(control(former, &Wire::Attach(false)));
             }
         }
-        let silent =
-            tree.root.is_some_and(|root| root != own) && now >= tree.heard + ROOTLESS * (1 + slow);
-        if silent && tree.beacon_at.is_none() {
-            tree.beacon_at = Some(now + self.chance.about(CLAIM * 4));
-        }
-        if tree.beacon_at.is_none_or(|at| at > now) {
-            return;
-        }
-        if self.links.is_empty() {
-            tree.beacon_at = None;
-            return;
-        }
-        if tree.root != Some(own) {
-            tree.banned = tree.root.map(|root| (root, tree.seq));
-            tree.over = tree.banned;
-            (tree.root, tree.hops) = (Some(own), 0);
-            if let Some(old) = tree.parent.take() {
-                out.push(control(old, &Wire::Attach(false)));
-            }
-        }
-        tree.seq = tree.seq.wrapping_add(1);
-        tree.heard = now;
-        let period = BEACON / 50 * (1 << tree.seq.min(6));
-        tree.beacon_at = Some(now + period.min(BEACON));
-        let frame: std::sync::Arc<[u8]> = Wire::Beacon(tree.says()).encode().into();
-        for link in self.links.keys() {
-            out.push(Output::Transmit(*link, crate::What::Control, frame.clone()));
-        }
+        self.root_tick(now, slow, out);
     }
 }
 
-impl Tree {
-    fn says(&self) -> Beacon {
-        Beacon {
-            root: self.root.unwrap_or(u64::MAX),
-            seq: self.seq,
-            hops: self.hops,
-            over: self.over,
-        }
-    }
+/// Which of two beacons counts: the greater.
+fn rank(one: &Beacon, other: &Beacon) -> Ordering {
+    let term = one.term.cmp(&other.term);
+    term.then(other.root.cmp(&one.root)).then(one.seq.cmp(&other.seq))
 }

@@ -63,7 +63,7 @@ impl Membership {
     ) {
         self.me.get_or_insert(you);
         let room = self.has_room(want);
-        let peers = self.some_peers(3, PEERS);
+        let peers = self.some_peers(0, PEERS);
         let own = self.origin;
         let Some(member) = self.links.get_mut(&link) else { return };
         member.origin = origin;

@@ -59,7 +59,7 @@ impl Membership {
     ) {
         let room = self.count() < self.wanted();
         let farthest = self.farthest(Some(old)).filter(|(_, _, theirs)| rtt < *theirs);
-        let peers = self.some_peers(3, PEERS);
+        let peers = self.some_peers(0, PEERS);
         let origin = self.origin;
         let Some(member) = self.links.get_mut(&link) else { return };
         if member.phase == Phase::Active {

@@ -4,7 +4,7 @@ use super::codec::{Reader, Writer};
 use super::{Beacon, Entry, Held, Id, Post, Stream, Want, Why, Wire};
 use crate::limits::{GAPS, HAVE, PEERS, STREAMS};
 
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "hello",
     "welcome",
     "walk",
@@ -21,6 +21,8 @@ const KINDS: [&str; 16] = [
     "more",
     "beacon",
     "attach",
+    "depth",
+    "root",
 ];
 
 /// What a frame is, for people who count.
@@ -113,18 +115,21 @@ fn write_broadcast(wire: &Wire, to: &mut Writer) {
         Wire::More => to.byte(13),
         Wire::Beacon(beacon) => {
             to.byte(14);
+            to.number(beacon.term.into());
             to.fixed(beacon.root);
             to.number(beacon.seq.into());
             to.byte(beacon.hops);
-            if let Some((root, seq)) = beacon.over {
-                to.fixed(root);
-                to.number(seq.into());
-            }
         }
         Wire::Attach(on) => {
             to.byte(15);
             to.byte((*on).into());
         }
+        Wire::Depth { us, nodes } => {
+            to.byte(16);
+            to.number((*us).into());
+            to.number((*nodes).into());
+        }
+        Wire::Root => to.byte(17),
         // Said by the function above.
         _ => {}
     }
@@ -166,12 +171,15 @@ pub fn read(from: &mut Reader<'_>) -> Option<Wire> {
             Wire::Digest(held)
         }
         13 => Wire::More,
-        14 => {
-            let (root, seq, hops) = (from.fixed()?, from.small()?, from.byte()?);
-            let over = from.fixed().and_then(|root| Some((root, from.small()?)));
-            Wire::Beacon(Beacon { root, seq, hops, over })
-        }
+        14 => Wire::Beacon(Beacon {
+            term: from.small()?,
+            root: from.fixed()?,
+            seq: from.small()?,
+            hops: from.byte()?,
+        }),
         15 => Wire::Attach(flag(from)?),
+        16 => Wire::Depth { us: from.small()?, nodes: from.small()? },
+        17 => Wire::Root,
         _ => return None,
     })
 }

@@ -24,6 +24,8 @@ pub struct Report {
     pub failures: usize,
     /// Virtual seconds.
     pub virtual_s: f64,
+    /// What [`metric`](Self::metric) gives, by name.
+    pub metrics: BTreeMap<&'static str, f64>,
     /// A row for each step.
     pub rows: Vec<Row>,
 }
@@ -108,6 +110,21 @@ pub struct Rounds {
     expected: u64,
 }
 
+/// The names that [`Report::metric`] knows. Messages and bytes are those of a round.
+pub const METRICS: [&str; 12] = [
+    "rmr",
+    "ldh",
+    "ldt_ms",
+    "ldt_p99_ms",
+    "p50_ms",
+    "p99_ms",
+    "delivery",
+    "messages",
+    "bytes",
+    "clustering",
+    "path",
+    "healed_s",
+];
 /// Names of kinds that count as evictions.
 const EVICTIONS: &str = "leave";
 /// Rounds that are listed one by one, and misses.
@@ -123,17 +140,41 @@ impl Report {
             turns: 0,
             failures: 0,
             virtual_s: 0.0,
+            metrics: BTreeMap::new(),
             rows: Vec::new(),
         }
     }
 
-    /// The row of the last step with rounds.
-    pub fn rounds(&self) -> Option<&Rounds> {
-        self.rows.iter().rev().find_map(|row| row.rounds.as_ref())
+    /// The last row that has one of [`METRICS`]; of `healed_s` the longest.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        if name == "healed_s" {
+            let heals = self.rows.iter().filter(|row| row.step == "heal");
+            return heals.map(|row| row.healed_s.unwrap_or(f64::INFINITY)).reduce(f64::max);
+        }
+        self.rows.iter().rev().find_map(|row| row.metric(name))
     }
 }
 
 impl Row {
+    fn metric(&self, name: &str) -> Option<f64> {
+        let (rounds, overlay) = (self.rounds.as_ref(), self.overlay.as_ref());
+        let per = |sum: u64| rounds.map(|rounds| sum as f64 / rounds.rounds as f64);
+        match name {
+            "rmr" => rounds.map(|rounds| rounds.rmr),
+            "ldh" => rounds.map(|rounds| rounds.ldh),
+            "ldt_ms" => rounds.map(|rounds| rounds.ldt_ms),
+            "ldt_p99_ms" => rounds.map(|rounds| rounds.ldt_p99_ms),
+            "p50_ms" => rounds.map(|rounds| rounds.p50_ms),
+            "p99_ms" => rounds.map(|rounds| rounds.p99_ms),
+            "delivery" => rounds.map(|rounds| rounds.delivery),
+            "messages" => per(self.messages),
+            "bytes" => per(self.bytes),
+            "clustering" => overlay.map(|overlay| overlay.clustering),
+            "path" => overlay.map(|overlay| overlay.path),
+            _ => None,
+        }
+    }
+
     pub(super) fn new(step: &Step) -> Self {
         let number = |number: Option<f64>| number.map(|number| format!(" {number}"));
         let what = match step.verb().unwrap_or_default() {

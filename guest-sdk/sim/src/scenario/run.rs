@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::report::{Report, Row};
+use super::report::{METRICS, Report, Row};
 use super::{Overlay, Scenario, Senders, Step};
 use crate::network::{Chance, nanoseconds, pair};
-use crate::{Component, Role, Simulation, Tally, World};
+use crate::{Baseline, Component, Role, Simulation, Tally, World};
 
 /// A run of a scenario: make one, [`play`](Run::play) it.
 pub struct Run {
@@ -17,6 +17,7 @@ pub struct Run {
     seed: u64,
     component: Component,
     crashed: Vec<usize>,
+    baseline: Option<Baseline>,
     /// Rounds played so far.
     played: u32,
 }
@@ -38,6 +39,21 @@ impl Run {
         component: Component,
         kind: fn(&[u8]) -> &'static str,
     ) -> Self {
+        Self::with(scenario, seed, component, kind, None)
+    }
+
+    /// The same with a broadcast to compare with.
+    pub fn baseline(scenario: Scenario, seed: u64, baseline: Baseline) -> Self {
+        Self::with(scenario, seed, baseline.component(), Baseline::kind, Some(baseline))
+    }
+
+    fn with(
+        scenario: Scenario,
+        seed: u64,
+        component: Component,
+        kind: fn(&[u8]) -> &'static str,
+        baseline: Option<Baseline>,
+    ) -> Self {
         let mut sim = Simulation::new(seed, scenario.network());
         sim.boot_within(scenario.boot);
         sim.count_with(Tally::new(kind));
@@ -49,6 +65,7 @@ impl Run {
             component,
             crashed: Vec::new(),
             played: 0,
+            baseline,
             scenario,
         };
         run.add(run.scenario.nodes);
@@ -66,6 +83,8 @@ impl Run {
         report.trace = self.sim.trace();
         report.turns = self.sim.turns();
         report.failures = self.sim.failures().len();
+        let metrics = METRICS.into_iter();
+        report.metrics = metrics.filter_map(|name| Some((name, report.metric(name)?))).collect();
         report.virtual_s = self.sim.now().as_secs_f64();
         report
     }
@@ -73,7 +92,10 @@ impl Run {
     fn add(&mut self, count: usize) {
         for _ in 0..count {
             let node = self.sim.node(None);
-            let contacts: Vec<usize> = (0..self.scenario.contacts.min(node)).collect();
+            let contacts: Vec<usize> = match self.baseline {
+                Some(baseline) => baseline.peers(node, &mut self.chance),
+                None => (0..self.scenario.contacts.min(node)).collect(),
+            };
             self.sim.peers(node, &contacts);
             let drift = i64::from(self.scenario.drift);
             let parts = self.chance.below(2 * drift as u64 + 1) as i64 - drift;
