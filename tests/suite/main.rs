@@ -16,6 +16,7 @@ mod nodes;
 mod outside;
 mod parity;
 mod remote;
+mod simulate;
 mod state;
 mod supervision;
 mod tidy;

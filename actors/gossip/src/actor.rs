@@ -114,7 +114,7 @@ impl Gossip {
                 Output::Deliver(topic, body) => cx.deliver(TopicId(topic), &body).err(),
                 Output::Transmit(link, what, frame) => {
                     if cx.transmit(link, class(what), &frame).is_err() {
-                        self.core.handle(cx.now(), Input::Refused(link, what));
+                        self.core.handle(cx.now(), Input::Refused(link, what, frame));
                     }
                     None
                 }

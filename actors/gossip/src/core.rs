@@ -4,14 +4,17 @@
 //! clock, no randomness: time and seed come in. No bytes from a neighbour make it panic or grow
 //! past [`crate::limits`]; they are counted in [`Counts`] and ignored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::broadcast::Broadcast;
 use crate::event::{Counts, Input, Output, What};
 use crate::limits::TICK;
 use crate::membership::{Act, Membership};
+use crate::pairs;
 use crate::wire::{Unreadable, Wire};
 
 /// One node's part of the protocol.
@@ -23,9 +26,18 @@ pub struct Core {
     /// Phillips, Currey, 2017). It rises when the node itself is late, and falls when it is not.
     slow: u32,
     due: Duration,
+    /// Control frames that a link did not take, in their order; all later ones wait behind them.
+    #[serde(with = "pairs")]
+    unsent: BTreeMap<u32, Vec<ByteBuf>>,
+    /// When they are tried again.
+    again_at: Option<Duration>,
     counts: Counts,
 }
 
+/// Control frames that wait for one link.
+const UNSENT: usize = 64;
+/// Should no word come that there is room, it is tried again after this.
+const AGAIN: Duration = Duration::from_millis(50);
 /// A node that is later than this at its own tick is slow.
 const LATE: Duration = Duration::from_millis(500);
 /// It never waits longer than so many times.
@@ -39,6 +51,8 @@ impl Core {
             broadcast: Broadcast::new(origin, epoch, origin.rotate_left(32) ^ epoch),
             slow: 0,
             due: Duration::ZERO,
+            unsent: BTreeMap::new(),
+            again_at: None,
             counts: Counts::default(),
         }
     }
@@ -57,6 +71,7 @@ impl Core {
                 self.perform(now, acts, &mut out);
             }
             Input::Down(link, node, there) => {
+                self.unsent.remove(&link);
                 let acts = self.members.down(now, link, node, there, &mut self.counts);
                 self.perform(now, acts, &mut out);
             }
@@ -65,19 +80,32 @@ impl Core {
                 self.members.rtt(link, rtt);
                 self.broadcast.rtt(link, rtt);
             }
-            Input::Writable(link) => self.broadcast.drain(now, link, &mut out),
-            Input::Refused(link, what) => self.broadcast.refused(link, what, &mut self.counts),
+            Input::Writable(link) => {
+                self.send_again(link, &mut out);
+                self.broadcast.drain(now, link, &mut out);
+            }
+            Input::Refused(link, What::Control, frame) => {
+                self.counts.refused += 1;
+                self.put_off(now, link, &frame);
+            }
+            Input::Refused(link, what, _) => {
+                self.broadcast.refused(link, what, &mut self.counts);
+            }
             Input::Published(topic, body) => {
                 self.broadcast.publish(now, topic, body, &mut self.counts, &mut out);
             }
             Input::Tick => self.tick(now, &mut out),
+        }
+        if !self.unsent.is_empty() {
+            self.wait_in_line(now, &mut out);
         }
         out
     }
 
     /// When [`Input::Tick`] is due. Earlier or later does no harm.
     pub fn wake(&self) -> Duration {
-        self.members.wake().min(self.broadcast.wake())
+        let wake = self.members.wake().min(self.broadcast.wake());
+        self.again_at.map_or(wake, |again| again.min(wake))
     }
 
     /// What has happened so far.
@@ -131,6 +159,39 @@ impl Core {
         }
     }
 
+    /// Control frames that were not taken wait for room; past a limit the neighbour's digest mends
+    /// what can be mended.
+    fn put_off(&mut self, now: Duration, link: u32, frame: &[u8]) {
+        let waiting = self.unsent.entry(link).or_default();
+        if waiting.len() < UNSENT {
+            waiting.push(ByteBuf::from(frame));
+        } else {
+            self.broadcast.refused(link, What::Control, &mut self.counts);
+        }
+        self.again_at.get_or_insert(now + AGAIN);
+    }
+
+    fn send_again(&mut self, link: u32, out: &mut Vec<Output>) {
+        for frame in self.unsent.remove(&link).unwrap_or_default() {
+            out.push(Output::Transmit(link, What::Control, frame.into_vec().into()));
+        }
+    }
+
+    /// What is said on a link where something waits, waits behind it.
+    fn wait_in_line(&mut self, now: Duration, out: &mut Vec<Output>) {
+        let mut behind = Vec::new();
+        out.retain(|output| match output {
+            Output::Transmit(link, What::Control, frame) if self.unsent.contains_key(link) => {
+                behind.push((*link, frame.clone()));
+                false
+            }
+            _ => true,
+        });
+        for (link, frame) in behind {
+            self.put_off(now, link, &frame);
+        }
+    }
+
     fn tick(&mut self, now: Duration, out: &mut Vec<Output>) {
         if self.due > Duration::ZERO && now > self.due + LATE {
             self.counts.stalls += 1;
@@ -145,6 +206,12 @@ impl Core {
             self.perform(now, acts, out);
         }
         self.broadcast.tick(now, self.slow, &mut self.counts, out);
+        if self.again_at.is_some_and(|at| at <= now) {
+            self.again_at = None;
+            for link in self.unsent.keys().copied().collect::<Vec<_>>() {
+                self.send_again(link, out);
+            }
+        }
         self.due = self.wake();
     }
 

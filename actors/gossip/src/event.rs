@@ -26,8 +26,8 @@ pub enum Input {
     Rtt(u32, Duration),
     /// A link whose queue was full has room again.
     Writable(u32),
-    /// An [`Output::Transmit`] to this link was not taken.
-    Refused(u32, What),
+    /// An [`Output::Transmit`] was not taken: all of it.
+    Refused(u32, What, Arc<[u8]>),
     /// Someone on this node published on a topic.
     Published([u8; 16], Vec<u8>),
     /// The time has come that [`crate::Core::wake`] gave.
@@ -41,7 +41,7 @@ pub enum Output {
     Connect(Node),
     /// Close a link.
     Disconnect(u32),
-    /// Send a frame on a link; if it is not taken, say [`Input::Refused`] with the same `what`.
+    /// Send a frame on a link; if it is not taken, say [`Input::Refused`] with the same.
     Transmit(u32, What, Arc<[u8]>),
     /// Give a body to this node's subscribers of a topic.
     Deliver([u8; 16], Vec<u8>),

@@ -9,6 +9,7 @@
 mod grow;
 mod nearer;
 mod views;
+mod walks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,8 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::chance::Chance;
 use crate::event::{Counts, Node};
 use crate::limits::{
-    ACTIVE, CONTACTS, CROWD, LINKS, MESH, OPTIMISE, PATIENCE, PEERS, SETTLED, SHUFFLE, TICK,
-    TOKENS, WALK, WALK_NOTE, WALKS,
+    ACTIVE, CONTACTS, CROWD, LINKS, MESH, OPTIMISE, PATIENCE, PEERS, SETTLED, SHUFFLE, TICK, WALKS,
 };
 use crate::pairs;
 use crate::wire::{Entry, Want, Why, Wire};
@@ -177,7 +177,13 @@ impl Membership {
             let no = Wire::Welcome { accepted: false, origin, you: node, peers };
             return vec![Act::Say(link, no), Act::Disconnect(link)];
         }
-        let asked = self.opening.remove(&node);
+        let mut asked = self.opening.remove(&node);
+        // Up once more: both ends had opened it. What was said before may be lost.
+        match self.links.get(&link).map(|member| (member.node, member.phase)) {
+            Some((known, Phase::Active)) if known == node => return acts,
+            Some((known, Phase::Asked(want))) if known == node => asked = Some((want, now)),
+            _ => {}
+        }
         let phase = asked.map_or(Phase::Opened, |(want, _)| Phase::Asked(want));
         let member = Member {
             node,
@@ -263,7 +269,7 @@ impl Membership {
             Wire::Shuffle { token, left, peers } if active => {
                 self.shuffle(link, (token, left), peers, &mut acts);
             }
-            Wire::Shuffled { token, peers } => self.shuffled(link, token, peers, &mut acts),
+            Wire::Shuffled { token, peers } => self.shuffled(token, peers, &mut acts),
             Wire::Leave { why, instead } => {
                 self.left(now, link, (why, instead), counts, &mut acts);
             }
@@ -361,114 +367,8 @@ impl Membership {
         self.chance.about(time)
     }
 
-    fn meet(&mut self, entry: Entry) {
-        if self.me != Some(entry.node) {
-            self.passive.add(entry, &mut self.chance);
-        }
-    }
-
-    fn meet_all(&mut self, peers: &[Entry]) {
-        for entry in peers {
-            self.meet(*entry);
-        }
-    }
-
     fn knows_link(&self, node: &Node) -> bool {
         self.opening.contains_key(node) || self.links.values().any(|member| member.node == *node)
-    }
-
-    /// Names to give to others: so many neighbours at most, unless hardly anyone else is known. (Who
-    /// becomes a neighbour of two neighbours closes a triangle, and the overlay needs wide ones.)
-    fn some_peers(&mut self, near: usize, count: usize) -> Vec<Entry> {
-        let near = if self.passive.len() < PEERS { PEERS / 2 } else { near };
-        let mut peers: Vec<Entry> =
-            self.active().map(|(_, member)| Entry { node: member.node, age: 0 }).collect();
-        self.chance.shuffle(&mut peers);
-        peers.truncate(near);
-        let rest = count.saturating_sub(peers.len());
-        let known = self.passive.sample(rest, &mut self.chance);
-        let new = known.into_iter().filter(|entry| !peers.iter().any(|p| p.node == entry.node));
-        let new: Vec<Entry> = new.collect();
-        peers.extend(new);
-        peers
-    }
-
-    fn others(&self, link: u32) -> Vec<u32> {
-        self.active().map(|(other, _)| other).filter(|other| *other != link).collect()
-    }
-
-    fn walk(&mut self, now: Duration, from: u32, node: Node, left: u8, acts: &mut Vec<Act>) {
-        if self.me == Some(node) {
-            return;
-        }
-        let left = left.min(WALK);
-        if left == WALK_NOTE {
-            self.meet(Entry { node, age: 0 });
-        }
-        let stranger = !self.knows_link(&node);
-        let room = if left == 0 { self.wanted() + 1 } else { self.wanted() };
-        if stranger && self.count() < room {
-            return self.open(now, node, Want::Offer, acts);
-        }
-        let others = self.others(from);
-        if left > 0
-            && let Some(next) = self.chance.pick(&others)
-        {
-            acts.push(Act::Say(next, Wire::Walk { node, left: left - 1 }));
-        }
-    }
-
-    fn begin_shuffle(&mut self, acts: &mut Vec<Act>) {
-        self.passive.grow_older();
-        let links = self.others(u32::MAX);
-        let Some(link) = self.chance.pick(&links) else { return };
-        // The neighbour adds this node, whose id it knows better.
-        let peers = self.some_peers(3, PEERS - 1);
-        let token = self.chance.next();
-        acts.push(Act::Say(link, Wire::Shuffle { token, left: WALK, peers }));
-    }
-
-    fn shuffle(
-        &mut self,
-        from: u32,
-        (token, left): (u64, u8),
-        mut peers: Vec<Entry>,
-        acts: &mut Vec<Act>,
-    ) {
-        if left == WALK
-            && peers.len() < PEERS
-            && let Some(member) = self.links.get(&from)
-        {
-            peers.push(Entry { node: member.node, age: 0 });
-        }
-        let others = self.others(from);
-        match self.chance.pick(&others).filter(|_| left > 0) {
-            Some(next) => {
-                if self.tokens.len() == TOKENS {
-                    self.tokens.pop_front();
-                }
-                self.tokens.push_back((token, from));
-                acts.push(Act::Say(next, Wire::Shuffle { token, left: left.min(WALK) - 1, peers }));
-            }
-            None => {
-                let answer = self.some_peers(3, PEERS);
-                acts.push(Act::Say(from, Wire::Shuffled { token, peers: answer }));
-                self.meet_all(&peers);
-            }
-        }
-    }
-
-    fn shuffled(&mut self, _from: u32, token: u64, peers: Vec<Entry>, acts: &mut Vec<Act>) {
-        match self.tokens.iter().position(|(own, _)| *own == token) {
-            Some(at) => {
-                let back = self.tokens.remove(at).map(|(_, link)| link);
-                if let Some(back) = back.filter(|back| self.is_active(*back)) {
-                    acts.push(Act::Say(back, Wire::Shuffled { token, peers }));
-                }
-            }
-            // This node's own, or one whose way was forgotten.
-            None => self.meet_all(&peers),
-        }
     }
 
     /// Whether there is room for one who wants this.

@@ -310,3 +310,15 @@ fn each_answer_to_a_digest_goes_on_where_the_last_one_ended() {
     }
     assert_eq!(told.len(), 2 * limits::HAVE);
 }
+
+#[test]
+fn what_a_link_does_not_take_at_first_is_said_later_in_its_order() {
+    let mut core = Core::new(1, 1);
+    core.handle(seconds(1), Input::Reachable(id(9)));
+    let said = core.handle(seconds(1), Input::Up(3, id(9)));
+    let [Output::Transmit(3, what, hello)] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(core.handle(seconds(1), Input::Refused(3, *what, hello.clone())), []);
+    assert!(core.wake() < seconds(2));
+    let again = core.handle(seconds(2), Input::Tick);
+    assert!(again.contains(&said[0]), "{again:?}");
+}

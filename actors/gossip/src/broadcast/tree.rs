@@ -98,7 +98,7 @@ impl Broadcast {
         }
         self.tree.former.retain(|(_, former)| *former != link);
         if self.tree.parent != Some(link) {
-            return;
+            return self.tell_depth(out);
         }
         self.tree.parent = None;
         let Some(own) = self.tree.now else { return };
@@ -233,6 +233,7 @@ impl Broadcast {
         {
             self.set_parent(now, first, out);
         }
+        self.tell_depth(out);
     }
 
     /// The parent did not bring messages that another neighbour had: that one takes its place.

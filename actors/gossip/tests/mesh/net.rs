@@ -266,7 +266,7 @@ impl Net {
         let side = usize::from(from > to);
         if edge.queued[side] + frame.len() > self.queue {
             edge.blocked[side] = true;
-            return self.input(from, Input::Refused(link, what));
+            return self.input(from, Input::Refused(link, what, frame));
         }
         self.frames += 1;
         edge.queued[side] += frame.len();
