@@ -1,7 +1,7 @@
 //! Broadcast over links: what is published on a topic on one node reaches every node once.
 //!
-//! [`Core`] is the protocol as a pure machine: [`membership`] finds neighbours (HyParView),
-//! [`broadcast`] sends along a tree among them (Plumtree). The actor around it only passes on.
+//! [`Core`] is the protocol as a pure machine: `membership` finds neighbours (HyParView),
+//! `broadcast` sends along a tree among them (Plumtree). The actor around it only passes on.
 
 mod actor;
 mod broadcast;

@@ -192,10 +192,12 @@ impl Simulation {
         }
         let bytes = parcel.cargo.bytes();
         let vanish = self.roads.usual.vanish;
-        if vanish > 0.0 && from.node != to.node && self.chance.happens(vanish) {
-            if let Cargo::Data { .. } = parcel.cargo {
-                return self.lost(parcel);
-            }
+        if vanish > 0.0
+            && from.node != to.node
+            && self.chance.happens(vanish)
+            && let Cargo::Data { .. } = parcel.cargo
+        {
+            return self.lost(parcel);
         }
         let at = self.roads.transport(from, to, (self.now, bytes), &mut self.chance);
         self.schedule(at, Event::Arrive { parcel, life: None });

@@ -156,7 +156,7 @@ fn native(actor: &Path) -> anyhow::Result<PathBuf> {
     }
     let lines = output.stdout.split(|byte| *byte == b'\n');
     let made = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let program = made.filter_map(|line| Some(line["executable"].as_str()?.to_owned())).last();
+    let program = made.filter_map(|line| Some(line["executable"].as_str()?.to_owned())).next_back();
     program.map(PathBuf::from).context("cargo built no example `native`")
 }
 
