@@ -78,6 +78,8 @@ fn named_module(name: &str) -> anyhow::Result<PathBuf> {
     cargo.args(["build", "--release", "--quiet", "--target", "wasm32-unknown-unknown"]);
     cargo.args(["--package", name, "--target-dir"]).arg(&target).current_dir(source);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let rustc = Command::new(repository().join("scripts/toolchain.sh")).arg("--print").output()?;
+    cargo.env("RUSTC", String::from_utf8_lossy(&rustc.stdout).trim());
     let profile = [("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("PANIC", "abort"), ("STRIP", "none")];
     for (key, value) in profile {
         cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
@@ -124,7 +126,8 @@ fn table(data: &Path, ns: f64) -> anyhow::Result<()> {
     }
     println!();
     for (share, name) in rows.iter().take(FUNCTIONS) {
-        let name: String = name.chars().take(110).collect();
+        let words: Vec<&str> = name.split_whitespace().collect();
+        let name: String = words.join(" ").chars().take(110).collect();
         println!("{:>7.0} ns {share:>5.1} %  {name}", ns * share / 100.0);
     }
     println!();

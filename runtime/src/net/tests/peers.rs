@@ -65,9 +65,12 @@ async fn nodes_that_dial_each_other_at_once_have_one_connection() {
             }
         };
         timeout(LIMIT, one).await.unwrap();
-        // That one of two connections gives way is no failure.
+        // That one of two connections gives way is no failure; a dial that came before the other
+        // side knew this one is.
         for net in [&a.net, &b.net] {
-            assert_eq!(net.peers()[0].last_error, None);
+            let error = net.peers().remove(0).last_error;
+            let early = |why: &String| why.contains("it does not know this node's key");
+            assert!(error.as_ref().is_none_or(early), "{error:?}");
         }
     }
 }
