@@ -29,6 +29,8 @@ pub enum Message {
 pub struct Status {
     /// Links that are up.
     pub links: usize,
+    /// Those of them that lead to neighbours.
+    pub neighbours: usize,
     /// Messages kept for those who lack them.
     pub recent: usize,
     /// What they cost in bytes.
@@ -68,7 +70,8 @@ impl Actor for Gossip {
             Message::Status => {
                 let (recent, recent_bytes) = self.core.recent();
                 let (links, counts) = (self.core.links(), self.core.counts().clone());
-                cx.reply(Status { links, recent, recent_bytes, counts });
+                let neighbours = self.core.neighbours().len();
+                cx.reply(Status { links, neighbours, recent, recent_bytes, counts });
             }
         }
         Ok(())

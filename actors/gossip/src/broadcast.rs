@@ -133,6 +133,7 @@ impl Broadcast {
         counts.published += 1;
         let id = Id { stream: self.own, seq: self.last };
         self.spread(now, None, Post { id, age: 0, hop: 0, topic, body }, counts, out);
+        self.hear_speaker(now, true, out);
     }
 
     /// A neighbour says something.
@@ -206,6 +207,7 @@ impl Broadcast {
         post.hop = post.hop.saturating_add(1);
         out.push(Output::Deliver(post.topic, post.body.clone()));
         self.spread(now, Some(from), post, counts, out);
+        self.hear_speaker(now, false, out);
     }
 
     /// One that nobody asked for, from outside the tree: the neighbour takes this node for one

@@ -36,6 +36,8 @@ pub struct Core {
 
 /// Control frames that wait for one link.
 const UNSENT: usize = 64;
+/// Kinds of frames that need not be said again.
+const MENDED: [&str; 6] = ["have", "get", "digest", "more", "shuffle", "shuffled"];
 /// Should no word come that there is room, it is tried again after this.
 const AGAIN: Duration = Duration::from_millis(50);
 /// A node that is later than this at its own tick is slow.
@@ -85,7 +87,6 @@ impl Core {
                 self.broadcast.drain(now, link, &mut out);
             }
             Input::Refused(link, What::Control, frame) => {
-                self.counts.refused += 1;
                 self.put_off(now, link, &frame);
             }
             Input::Refused(link, what, _) => {
@@ -162,12 +163,13 @@ impl Core {
     /// Control frames that were not taken wait for room; past a limit the neighbour's digest mends
     /// what can be mended.
     fn put_off(&mut self, now: Duration, link: u32, frame: &[u8]) {
-        let waiting = self.unsent.entry(link).or_default();
-        if waiting.len() < UNSENT {
-            waiting.push(ByteBuf::from(frame));
-        } else {
-            self.broadcast.refused(link, What::Control, &mut self.counts);
+        // What names messages may be longer than what room there is, and a digest mends it.
+        let mended = MENDED.contains(&crate::wire::kind(frame));
+        let waiting = self.unsent.get(&link).map_or(0, Vec::len);
+        if mended || waiting >= UNSENT {
+            return self.broadcast.refused(link, What::Control, &mut self.counts);
         }
+        self.unsent.entry(link).or_default().push(ByteBuf::from(frame));
         self.again_at.get_or_insert(now + AGAIN);
     }
 
@@ -219,7 +221,11 @@ impl Core {
         for act in acts {
             match act {
                 Act::Connect(node) => out.push(Output::Connect(node)),
-                Act::Disconnect(link) => out.push(Output::Disconnect(link)),
+                Act::Disconnect(link) => {
+                    // Its last words go first; what was not taken is not said any more.
+                    self.unsent.remove(&link);
+                    out.push(Output::Disconnect(link));
+                }
                 Act::Say(link, wire) => {
                     out.push(Output::Transmit(link, What::Control, wire.encode().into()));
                 }

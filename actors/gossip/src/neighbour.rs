@@ -124,6 +124,8 @@ impl Neighbour {
     pub fn tick(&mut self, now: Duration) -> bool {
         self.requests = 0;
         self.repaired_bytes = 0;
+        // Who was only slow is asked again before long.
+        self.unanswered = self.unanswered.saturating_sub(2);
         self.may_digest(now) && (self.digest_due || now >= self.next)
     }
 }

@@ -35,8 +35,8 @@ impl Broadcast {
         out: &mut Vec<Output>,
     ) {
         let Some(neighbour) = self.links.get_mut(&link) else { return };
-        if !allowed(neighbour, counts) || neighbour.is_behind() {
-            return; // What is remembered for it comes first.
+        if !allowed(neighbour, counts) {
+            return;
         }
         let held: BTreeMap<Stream, &Held> = held.iter().map(|held| (held.stream, held)).collect();
         let lacks = |id: &Id| held.get(&id.stream).is_none_or(|held| held.lacks(id.seq));

@@ -41,6 +41,8 @@ pub struct Tree {
     check_at: Option<Duration>,
     /// The depth and the number of nodes that the parent was told.
     told: Option<(Duration, u32)>,
+    /// Of the last sixteen messages, which were this node's own.
+    speakers: u16,
     /// Messages in a row that the parent did not bring.
     misses: u32,
     /// Parents that were, and when they are told: the new one needs a moment to begin.

@@ -11,6 +11,10 @@ use crate::wire::{Beacon, Wire};
 /// A change of depth less than this is not told.
 const CHANGE: Duration = Duration::from_millis(3);
 
+/// So many own messages among the last sixteen make a node the root.
+const MOST: u32 = 12;
+/// A root of a later term than this sends no more beacons before it looks for a better one.
+const SETTLED: u32 = 6;
 /// More nodes than this are not believed.
 const NODES: u32 = 1 << 24;
 /// So many roots at most are chosen for being nearer to the deepest node; after that only for being
@@ -73,6 +77,25 @@ impl Broadcast {
         out.push(control(parent, &Wire::Depth { us, nodes }));
     }
 
+    /// A message passed by: `own`, or another's. Who says nearly all that is said is best the root
+    /// itself: all its messages then go the shortest ways.
+    pub(in crate::broadcast) fn hear_speaker(
+        &mut self,
+        now: Duration,
+        own: bool,
+        out: &mut Vec<Output>,
+    ) {
+        self.tree.speakers = self.tree.speakers << 1 | u16::from(own);
+        let settled = self.tree.now.is_some_and(|beacon| beacon.seq > 1);
+        if own && settled && !self.is_root() && self.speaks_most() {
+            self.claim(now, out);
+        }
+    }
+
+    fn speaks_most(&self) -> bool {
+        self.tree.speakers.count_ones() >= MOST
+    }
+
     /// The root hands the tree over to this node.
     pub(in crate::broadcast) fn be_root(
         &mut self,
@@ -101,7 +124,7 @@ impl Broadcast {
             tree.beacon_at = None;
         } else if !self.is_root() {
             self.claim(now, out);
-        } else if !self.hand_over(out) {
+        } else if self.speaks_most() || !self.hand_over(out) {
             self.next_beacon(now, out);
         } else {
             // Unless that neighbour has gone, its beacon comes long before.
@@ -135,7 +158,12 @@ impl Broadcast {
     /// Whether another neighbour is nearer to the middle of the tree; if so it is told.
     fn hand_over(&mut self, out: &mut Vec<Output>) -> bool {
         let all = self.nodes();
-        let term = self.tree.now.map_or(0, |own| own.term);
+        let Some(Beacon { term, seq, .. }) = self.tree.now else { return false };
+        // Each root stays longer than the one before: what is known of the tree below must be of
+        // this tree, and a tree that moves for ever helps nobody.
+        if seq < 1 + term.min(SETTLED) {
+            return false;
+        }
         let below = self.links.iter().filter(|(_, neighbour)| neighbour.child);
         // Towards more than half of the nodes the sum of all ways gets shorter; never back.
         let most = below.max_by_key(|(link, neighbour)| (neighbour.nodes, **link));
