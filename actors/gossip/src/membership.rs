@@ -224,11 +224,10 @@ impl Membership {
                 }
                 self.passive.put_off(now, &node);
             }
-            Some(_) => {}
-            None if asked.is_some() => {
-                self.passive.put_off(now, &node);
-            }
-            None => {}
+            // It did not even answer: its protocol is not there, or has no room for a link.
+            Some(Phase::Asked(_) | Phase::Offered(_)) => self.passive.put_off(now, &node),
+            None if asked.is_some() => self.passive.put_off(now, &node),
+            Some(Phase::Opened | Phase::Over) | None => {}
         }
         self.fill(now, &mut acts);
         acts

@@ -255,6 +255,29 @@ fn who_is_reachable_is_connected_and_who_went_away_is_tried_again() {
 }
 
 #[test]
+fn who_takes_a_link_and_drops_it_is_asked_less_and_less_often() {
+    let mut core = Core::new(1, 1);
+    let (node, connect) = (id(9), Output::Connect(id(9)));
+    let mut outputs = core.handle(seconds(1), Input::Reachable(node));
+    let (mut now, mut tries) = (seconds(1), 0);
+    while now < seconds(60) {
+        for link in 0.. {
+            if !outputs.contains(&connect) {
+                break;
+            }
+            tries += 1;
+            assert!(tries < 20, "{tries} tries within {now:?}");
+            now += Duration::from_millis(1);
+            core.handle(now, Input::Up(link, node));
+            outputs = core.handle(now, Input::Down(link, node, true));
+        }
+        now = core.wake().max(now + Duration::from_millis(1));
+        outputs = core.handle(now, Input::Tick);
+    }
+    assert!(tries > 2, "it is not given up for good");
+}
+
+#[test]
 fn links_past_the_limit_are_closed_with_other_names_to_try() {
     let mut core = Core::new(1, 1);
     for link in 0..limits::LINKS as u32 {

@@ -1,9 +1,11 @@
 //! The scenarios that ship, small, and what must hold in each; and that a seed decides all.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use gossip::Gossip;
-use sim::{Report, Run, Scenario};
+use sim::{Network, Report, Role, Run, Scenario, Simulation, World};
 
 fn scenario(name: &str) -> Scenario {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
@@ -86,6 +88,35 @@ fn nodes_that_stood_still_are_not_expelled() {
 fn frames_that_vanish_are_asked_for() {
     for seed in seeds(1) {
         assert_whole(&play(Scenario { nodes: 50, ..scenario("regions-200-vanish") }, seed));
+    }
+}
+
+#[test]
+fn an_overlay_at_rest_takes_few_turns_though_some_nodes_are_without() {
+    for seed in seeds(3) {
+        let mut sim = Simulation::new(seed, Network::default());
+        for node in 0..10 {
+            sim.node(None);
+            if node % 5 > 0 {
+                sim.place(
+                    node,
+                    Role {
+                        name: "gossip".into(),
+                        world: World::Protocol,
+                        component: guest_sdk::native::<Gossip>(),
+                        grants: BTreeMap::new(),
+                        open: false,
+                    },
+                );
+            }
+        }
+        sim.run_for(Duration::from_secs(60));
+        let before = sim.turns();
+        sim.run_for(Duration::from_secs(100));
+        // Of eight nodes: a tick, a part of a beacon to and from each neighbour, now and then a
+        // digest, a shuffle, a try whether a node without has got one meanwhile.
+        let each = (sim.turns() - before) as f64 / 800.0;
+        assert!(each < 6.0, "seed {seed}: {each} turns a second and node");
     }
 }
 

@@ -202,15 +202,25 @@ impl Simulation {
         let Some(name) = self.actors.get(&from).map(|actor| &actor.role.name) else {
             return;
         };
-        let to = self.of_id(id).and_then(|node| self.named(node, name)).filter(|to| *to != from);
-        let Some(to) = to else {
-            let link = self.links.number();
-            let down = LinkEvent::Down { link, node: id.to_vec(), reason: Reason::NoActor };
-            return self.local(from, Cargo::Link(down), 1);
+        let there = self.of_id(id).filter(|node| *node != from.node);
+        let Some(to) = there.and_then(|node| self.named(node, name)) else {
+            return self.open_in_vain(from, id, there);
         };
         if let Some(link) = self.links.open(from, to) {
             self.travel(from, to, Cargo::Hello { link });
         }
+    }
+
+    /// Nobody there answers to the name. As between nodes: the other node takes the link, finds that
+    /// nobody wants it, and closes it.
+    fn open_in_vain(&mut self, from: ActorKey, id: &[u8], there: Option<usize>) {
+        let (link, node) = (self.links.number(), id.to_vec());
+        let wait = there.map_or(0, |there| self.roads.rtt(from.node, there));
+        if there.is_some_and(|there| self.connected(from.node, there)) {
+            self.local(from, Cargo::Link(LinkEvent::Up { link, node: node.clone() }), wait);
+        }
+        let down = LinkEvent::Down { link, node, reason: Reason::NoActor };
+        self.local(from, Cargo::Link(down), wait + 1);
     }
 
     pub(crate) fn disconnect(&mut self, from: ActorKey, number: u32) {

@@ -199,6 +199,8 @@ impl Membership {
         }
         acts.push(Act::Disconnect(link));
         self.meet(Entry { node: member.node, age: 0 });
+        // Nor is who takes a neighbour and lets it go at once asked at once.
+        self.passive.put_off(now, &member.node);
         if let Some(node) = instead {
             self.meet(Entry { node, age: 0 });
             if self.count() < self.wanted() {
