@@ -62,6 +62,14 @@ fn news_reach_the_end_of_the_line_once_and_a_late_joiner_is_caught_up() -> Resul
 }
 
 #[test]
+fn the_component_is_small_enough_to_be_compiled_while_a_node_starts() -> Result<()> {
+    // It was 820 kB: 70 s on a machine with other things to do.
+    let bytes = std::fs::metadata(&nodes::gossip().file)?.len();
+    assert!(bytes < 350_000, "{bytes} bytes");
+    Ok(())
+}
+
+#[test]
 fn an_idle_overlay_takes_few_turns_though_a_node_is_without() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name);

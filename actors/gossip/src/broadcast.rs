@@ -15,29 +15,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::chance::Chance;
 use crate::event::{Counts, Output, What};
+use crate::few::Few;
 use crate::limits::{BODY_BYTES, FLOOD_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
 use crate::neighbour::Neighbour;
-use crate::pairs;
 use crate::recent::Recent;
+use crate::saved::saved;
 use crate::window::{Sighting, Window};
 use crate::wire::{Id, Post, Stream, Wire};
 use missing::Missing;
 use tree::Tree;
 
 /// The broadcast part of a node.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Broadcast {
     own: Stream,
     last: u64,
-    #[serde(with = "pairs")]
     streams: BTreeMap<Stream, Seen>,
     recent: Recent,
-    #[serde(with = "pairs")]
-    links: BTreeMap<u32, Neighbour>,
+    links: Few<u32, Neighbour>,
     tree: Tree,
     missing: Missing,
     /// When names that wait are to be told.
@@ -48,12 +45,28 @@ pub struct Broadcast {
     chance: Chance,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+saved!(Broadcast {
+    own,
+    last,
+    streams,
+    recent,
+    links,
+    tree,
+    missing,
+    tell_at,
+    tried,
+    second_at,
+    chance,
+});
+
+#[derive(Debug, Default)]
 struct Seen {
     window: Window,
     /// When a message of the stream was last new.
     heard: Duration,
 }
+
+saved!(Seen { window, heard });
 
 /// Milliseconds: older messages are caught up on, and say nothing about the tree.
 const YOUNG: u32 = 5000;
@@ -66,7 +79,7 @@ impl Broadcast {
             last: 0,
             streams: BTreeMap::new(),
             recent: Recent::default(),
-            links: BTreeMap::new(),
+            links: Few::default(),
             tree: Tree::default(),
             missing: Missing::default(),
             tell_at: None,
@@ -298,7 +311,7 @@ impl Broadcast {
     /// Tells names to those whose turn it is; for the others there is a time.
     fn tell(&mut self, now: Duration, out: &mut Vec<Output>) {
         self.tell_at = None;
-        for (&link, neighbour) in &mut self.links {
+        for (&link, neighbour) in self.links.iter_mut() {
             if neighbour.lazy.is_empty() {
                 continue;
             }

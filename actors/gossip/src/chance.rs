@@ -1,10 +1,21 @@
 //! Chance from a seed.
 
-use serde::{Deserialize, Serialize};
+use crate::codec::{Reader, Writer};
+use crate::saved::Saved;
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): small, and the same on every machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Chance(u64);
+
+impl Saved for Chance {
+    fn save(&self, to: &mut Writer) {
+        self.0.save(to);
+    }
+
+    fn restore(from: &mut Reader<'_>) -> Option<Self> {
+        u64::restore(from).map(Self)
+    }
+}
 
 impl Chance {
     /// All that follows hangs on the seed.

@@ -4,21 +4,18 @@
 //! clock, no randomness: time and seed come in. No bytes from a neighbour make it panic or grow
 //! past [`crate::limits`]; they are counted in [`Counts`] and ignored.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::broadcast::Broadcast;
 use crate::event::{Counts, Input, Output, What};
+use crate::few::Few;
 use crate::limits::TICK;
 use crate::membership::{Act, Membership};
-use crate::pairs;
+use crate::saved::saved;
 use crate::wire::{Unreadable, Wire};
 
 /// One node's part of the protocol.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Core {
     members: Membership,
     broadcast: Broadcast,
@@ -27,12 +24,13 @@ pub struct Core {
     slow: u32,
     due: Duration,
     /// Control frames that a link did not take, in their order; all later ones wait behind them.
-    #[serde(with = "pairs")]
-    unsent: BTreeMap<u32, Vec<ByteBuf>>,
+    unsent: Few<u32, Vec<Vec<u8>>>,
     /// When they are tried again.
     again_at: Option<Duration>,
     counts: Counts,
 }
+
+saved!(Core { members, broadcast, slow, due, unsent, again_at, counts });
 
 /// Control frames that wait for one link.
 const UNSENT: usize = 64;
@@ -53,7 +51,7 @@ impl Core {
             broadcast: Broadcast::new(origin, epoch, origin.rotate_left(32) ^ epoch),
             slow: 0,
             due: Duration::ZERO,
-            unsent: BTreeMap::new(),
+            unsent: Few::default(),
             again_at: None,
             counts: Counts::default(),
         }
@@ -169,13 +167,13 @@ impl Core {
         if mended || waiting >= UNSENT {
             return self.broadcast.refused(link, What::Control, &mut self.counts);
         }
-        self.unsent.entry(link).or_default().push(ByteBuf::from(frame));
+        self.unsent.or_default(link).push(frame.to_vec());
         self.again_at.get_or_insert(now + AGAIN);
     }
 
     fn send_again(&mut self, link: u32, out: &mut Vec<Output>) {
         for frame in self.unsent.remove(&link).unwrap_or_default() {
-            out.push(Output::Transmit(link, What::Control, frame.into_vec().into()));
+            out.push(Output::Transmit(link, What::Control, frame.into()));
         }
     }
 

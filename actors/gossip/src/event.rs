@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::saved::saved;
 use crate::wire::Id;
 
 /// A node's id.
@@ -98,3 +99,24 @@ pub struct Counts {
     /// Ignored: more from one neighbour than it may ask for in a second.
     pub hasty: u64,
 }
+
+saved!(Counts {
+    published,
+    delivered,
+    duplicates,
+    asked,
+    repaired,
+    refused,
+    deferred,
+    lost,
+    let_go,
+    found_again,
+    stalls,
+    garbage,
+    other_version,
+    oversized,
+    stale,
+    forged,
+    crowded,
+    hasty,
+});

@@ -6,13 +6,15 @@
 mod actor;
 mod broadcast;
 mod chance;
+mod codec;
 mod core;
 mod event;
+mod few;
 pub mod limits;
 mod membership;
 mod neighbour;
-mod pairs;
 mod recent;
+mod saved;
 mod window;
 mod wire;
 

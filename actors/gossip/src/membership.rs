@@ -7,37 +7,36 @@
 //! lost are looked for again, slowly.
 
 mod grow;
+mod member;
 mod nearer;
 mod views;
 mod walks;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
 use crate::event::{Counts, Node};
+use crate::few::Few;
 use crate::limits::{
     ACTIVE, CONTACTS, CROWD, LINKS, MESH, OPTIMISE, PATIENCE, PEERS, SETTLED, SHUFFLE, TICK, WALKS,
 };
-use crate::pairs;
+use crate::saved::saved;
 use crate::wire::{Entry, Want, Why, Wire};
+use member::{Member, Phase};
 use views::{Lost, Passive};
 
 /// The membership part of a node.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Membership {
     origin: u64,
     /// This node's id, as others call it.
     me: Option<Node>,
-    #[serde(with = "pairs")]
-    links: BTreeMap<u32, Member>,
+    links: Few<u32, Member>,
     /// Nodes that a link was asked for to, what for, and when.
-    #[serde(with = "pairs")]
-    opening: BTreeMap<Node, (Want, Duration)>,
+    opening: Few<Node, (Want, Duration)>,
     passive: Passive,
-    contacts: BTreeSet<Node>,
+    contacts: Few<Node, ()>,
     lost: Lost,
     /// Shuffles on their way, and where they came from.
     tokens: VecDeque<(u64, u32)>,
@@ -49,38 +48,21 @@ pub struct Membership {
     chance: Chance,
 }
 
-/// The node at the other end of a link.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Member {
-    /// Its id.
-    pub node: Node,
-    /// What stands for it in the names of its messages; 0 before it has said so.
-    pub origin: u64,
-    phase: Phase,
-    since: Duration,
-    /// The round trip, as far as it was measured.
-    pub rtt: Option<Duration>,
-    /// It was chosen for being near, or may be given up for one that is.
-    biased: bool,
-    /// Messages come over it, or go: it is not given up without need.
-    useful: bool,
-    /// Walks and shuffles from it in this second.
-    walks: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Phase {
-    /// The other end opened the link, and is to say why.
-    Opened,
-    /// This end did, has said why, and waits for the answer.
-    Asked(Want),
-    /// The other end has been offered to be nearer, in place of this node.
-    Offered(Node),
-    /// A neighbour.
-    Active,
-    /// No longer one, or not at all; the link is about to close.
-    Over,
-}
+saved!(Membership {
+    origin,
+    me,
+    links,
+    opening,
+    passive,
+    contacts,
+    lost,
+    tokens,
+    since,
+    shuffle_at,
+    optimise_at,
+    tick_at,
+    chance,
+});
 
 /// What the membership asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,10 +85,10 @@ impl Membership {
         Self {
             origin,
             me: None,
-            links: BTreeMap::new(),
-            opening: BTreeMap::new(),
+            links: Few::default(),
+            opening: Few::default(),
             passive: Passive::default(),
-            contacts: BTreeSet::new(),
+            contacts: Few::default(),
             lost: Lost::default(),
             tokens: VecDeque::new(),
             since: None,
@@ -130,7 +112,7 @@ impl Membership {
 
     /// Notes which links messages go over.
     pub fn mark(&mut self, useful: impl Fn(u32) -> bool) {
-        for (link, member) in &mut self.links {
+        for (link, member) in self.links.iter_mut() {
             member.useful = useful(*link);
         }
     }
@@ -156,7 +138,7 @@ impl Membership {
     pub fn reachable(&mut self, now: Duration, node: Node) -> Vec<Act> {
         let mut acts = Vec::new();
         if self.contacts.len() < CONTACTS {
-            self.contacts.insert(node);
+            self.contacts.insert(node, ());
         }
         self.meet(Entry { node, age: 0 });
         self.passive.put_on(&node);
@@ -331,7 +313,7 @@ impl Membership {
         }
         if self.count() == 0 {
             let chance = &mut self.chance;
-            let contacts: Vec<Node> = self.contacts.iter().copied().collect();
+            let contacts: Vec<Node> = self.contacts.keys().copied().collect();
             if let Some(contact) = chance.pick(&contacts) {
                 self.meet(Entry { node: contact, age: 0 });
             }

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::chance::Chance;
 use crate::limits::{DIGEST_EVERY, DIGEST_GAP, PENDING};
+use crate::saved::saved;
 use crate::wire::{Beacon, Id};
 
 /// A neighbour at the other end of a link that is up.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Neighbour {
     /// Messages for which its queue had no room, in their order.
     pending: VecDeque<Id>,
@@ -51,6 +50,29 @@ pub struct Neighbour {
     sent: Duration,
     next: Duration,
 }
+
+saved!(Neighbour {
+    pending,
+    lazy,
+    told,
+    child,
+    beacon,
+    beacon_at,
+    depth,
+    nodes,
+    corrected,
+    duplicates,
+    asked,
+    unanswered,
+    requests,
+    repaired_bytes,
+    digest_due,
+    useful,
+    repaired,
+    rtt,
+    sent,
+    next,
+});
 
 impl Neighbour {
     /// A new neighbour.

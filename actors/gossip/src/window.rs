@@ -1,8 +1,7 @@
 //! Which messages of one stream have been seen: a bitmap that slides (RFC 6479).
 
-use serde::{Deserialize, Serialize};
-
 use crate::limits::WINDOW;
+use crate::saved::saved;
 
 const BITS: u64 = u64::BITS as u64;
 const WORDS: usize = (WINDOW / BITS) as usize;
@@ -10,12 +9,14 @@ const WORDS: usize = (WINDOW / BITS) as usize;
 /// The newest sequence number seen, and which of the [`WINDOW`] numbers up to it were.
 ///
 /// Takes no more room however many messages there were, and whatever the numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     top: u64,
     /// The bit of a number is at its distance from the top. What is not there was not seen.
     bits: Vec<u64>,
 }
+
+saved!(Window { top, bits });
 
 /// What a window says to a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

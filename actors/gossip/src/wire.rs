@@ -5,14 +5,12 @@
 //! checks their form again. Bytes after what a kind says are ignored: a later minor version may add
 //! some.
 
-mod codec;
 mod frame;
 
-use serde::{Deserialize, Serialize};
-
+use crate::codec::{Reader, Writer};
 use crate::event::Node;
 use crate::limits::{BODY_BYTES, FRAME_BYTES};
-use codec::{Reader, Writer};
+use crate::saved::saved;
 
 pub use frame::kind;
 
@@ -20,7 +18,7 @@ pub use frame::kind;
 pub const VERSION: u8 = 2;
 
 /// One incarnation of one publishing node: sequence numbers count within it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream {
     /// The node that publishes: a number it drew once and keeps.
     pub origin: u64,
@@ -28,8 +26,10 @@ pub struct Stream {
     pub epoch: u64,
 }
 
+saved!(Stream { origin, epoch });
+
 /// A message's name, the same on every node: two equal bodies are two messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     /// Who said it.
     pub stream: Stream,
@@ -37,8 +37,10 @@ pub struct Id {
     pub seq: u64,
 }
 
+saved!(Id { stream, seq });
+
 /// A message on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
     /// Its name.
     pub id: Id,
@@ -47,15 +49,15 @@ pub struct Post {
     /// Links that it has come over.
     pub hop: u8,
     /// The topic's id.
-    #[serde(with = "serde_bytes")]
     pub topic: [u8; 16],
     /// What was published.
-    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 
+saved!(Post { id, age, hop, topic, body });
+
 /// What a node has seen of one stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The stream.
     pub stream: Stream,
@@ -67,7 +69,7 @@ pub struct Held {
 }
 
 /// A node that another tells of, and how many shuffles ago it was heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its id.
     pub node: Node,
@@ -75,8 +77,10 @@ pub struct Entry {
     pub age: u8,
 }
 
+saved!(Entry { node, age });
+
 /// What the one who opens a link wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// To join: it knows nobody else.
     Join,
@@ -95,7 +99,7 @@ pub enum Want {
 }
 
 /// Why a neighbour is let go of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// It agreed, or has another neighbour in this one's place.
     Replaced,
@@ -108,7 +112,7 @@ pub enum Why {
 }
 
 /// Where a beacon is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beacon {
     /// Counts the roots that took the place of another.
     pub term: u32,
@@ -120,8 +124,10 @@ pub struct Beacon {
     pub hops: u8,
 }
 
+saved!(Beacon { term, root, seq, hops });
+
 /// One message between neighbours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are said in the variant's line")]
 pub enum Wire {
     /// First on a new link, by whom opened it: what it wants, its origin, the receiver's id.
@@ -148,7 +154,7 @@ pub enum Wire {
     Have(Vec<Id>),
     /// Send these messages.
     Get(Vec<Id>),
-    /// What the sender has seen: tell it what else is to be had.
+    /// What the sender has seen, in the order of streams: tell it what else is to be had.
     Digest(Vec<Held>),
     /// There was more to tell in answer to a digest: send another.
     More,

@@ -123,7 +123,7 @@ fn full_queues_only_delay() {
         let mut net = Net::new(seed, 8);
         net.connect_randomly(4);
         net.run_for(seconds(3));
-        net.queue = 3000; // Room for a list of names, not for all messages.
+        net.queue = 600;
         let sent = bodies(&mut net, 8, 400);
         net.run_for(seconds(250));
         net.assert_complete(&sent);

@@ -145,12 +145,13 @@ fn native(actor: &Path) -> anyhow::Result<PathBuf> {
         bail!("{} has no Cargo.toml: name an actor's folder with --actor", actor.display());
     }
     let mut cargo = Command::new(super::build::cargo());
-    cargo.args(["build", "--release", "--example", "native", "--message-format=json"]);
+    // A release may be made for size, as components are.
+    cargo.args(["build", "--profile", "bench", "--example", "native", "--message-format=json"]);
     cargo.arg("--manifest-path").arg(&manifest).stderr(Stdio::null());
     let output = cargo.output().context("can't run cargo: --native builds the actor with it")?;
     if !output.status.success() {
         bail!(
-            "{} doesn't build natively: `cargo build --release --example native` there says why",
+            "{} doesn't build natively: `cargo build --profile bench --example native` there says why",
             actor.display()
         );
     }

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Broadcast, control};
 use crate::event::{Counts, Output};
+use crate::few::Few;
 use crate::limits::{ANNOUNCERS, ASKED, AWAIT_FIRST, AWAIT_LEAST, AWAIT_MOST, HAVE, MISSING, TICK};
-use crate::pairs;
+use crate::saved::saved;
 use crate::wire::{Id, Wire};
 
 /// What is missing, and how long messages take after they were announced.
@@ -16,9 +15,8 @@ use crate::wire::{Id, Wire};
 /// A message comes along the tree a while after its name came over a shorter way. How long, is
 /// measured at each arrival: its mean, its mean deviation (as RFC 6298 does for round trips), and
 /// the longest of late. To ask sooner than that would only fetch what is on its way.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Missing {
-    #[serde(with = "pairs")]
     wanted: BTreeMap<Id, Wanted>,
     due: BTreeSet<(Duration, Id)>,
     /// Until then nothing is waited for: the tree has just been broken here.
@@ -26,7 +24,9 @@ pub struct Missing {
     lag: Option<Lag>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+saved!(Missing { wanted, due, hurry_until, lag });
+
+#[derive(Debug)]
 struct Wanted {
     announcers: Vec<u32>,
     since: Duration,
@@ -36,12 +36,16 @@ struct Wanted {
     tries: u32,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+saved!(Wanted { announcers, since, at, asked, tries });
+
+#[derive(Clone, Copy, Debug)]
 struct Lag {
     mean: Duration,
     deviation: Duration,
     longest: Duration,
 }
+
+saved!(Lag { mean, deviation, longest });
 
 /// Requests in a row after which a neighbour is asked for nothing until it sends something.
 const UNANSWERED: u32 = 2 * ASKED as u32;
@@ -166,7 +170,7 @@ impl Broadcast {
         counts: &mut Counts,
         out: &mut Vec<Output>,
     ) {
-        let mut requests: BTreeMap<u32, Vec<Id>> = BTreeMap::new();
+        let mut requests: Few<u32, Vec<Id>> = Few::default();
         while let Some((at, id)) = self.missing.due.first().copied().filter(|(at, _)| *at <= now) {
             self.missing.due.remove(&(at, id));
             let Some(wanted) = self.missing.wanted.get_mut(&id) else { continue };
@@ -199,7 +203,7 @@ impl Broadcast {
             wanted.at = now + answer * (1 + slow) * (1 + wanted.tries / 2);
             self.missing.due.insert((wanted.at, id));
             counts.asked += 1;
-            requests.entry(link).or_default().push(id);
+            requests.or_default(link).push(id);
         }
         for (link, ids) in requests {
             for ids in ids.chunks(HAVE) {

@@ -1,6 +1,5 @@
 //! What was lost, and what came before a neighbour did, is found by comparing what was seen.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Broadcast, control};
@@ -38,8 +37,8 @@ impl Broadcast {
         if !allowed(neighbour, counts) {
             return;
         }
-        let held: BTreeMap<Stream, &Held> = held.iter().map(|held| (held.stream, held)).collect();
-        let lacks = |id: &Id| held.get(&id.stream).is_none_or(|held| held.lacks(id.seq));
+        let of = |stream: &Stream| held.binary_search_by(|held| held.stream.cmp(stream)).ok();
+        let lacks = |id: &Id| of(&id.stream).is_none_or(|at| held[at].lacks(id.seq));
         // Where the last answer ended: what the other does not take must not stand in the way.
         let lacked = self.recent.ids_after(neighbour.repaired).filter(lacks);
         let mut ids: Vec<Id> = lacked.take(HAVE + 1).collect();

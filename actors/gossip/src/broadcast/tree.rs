@@ -17,15 +17,14 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Broadcast, control};
 use crate::event::{Counts, Output, What};
 use crate::limits::BEACON;
+use crate::saved::saved;
 use crate::wire::{Beacon, Wire};
 
 /// A node's place in the tree.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Tree {
     /// The last beacon, with this node's hops; none before the first.
     now: Option<Beacon>,
@@ -48,6 +47,20 @@ pub struct Tree {
     /// Parents that were, and when they are told: the new one needs a moment to begin.
     former: Vec<(Duration, u32)>,
 }
+
+saved!(Tree {
+    now,
+    root,
+    parent,
+    first,
+    heard,
+    beacon_at,
+    check_at,
+    told,
+    speakers,
+    misses,
+    former,
+});
 
 /// A beacon this much later than the first still keeps its bearer parent; or a quarter of the round
 /// trip to it, if that is more.
@@ -214,8 +227,9 @@ impl Broadcast {
         let rtt = self.links.get(&link).and_then(|neighbour| neighbour.rtt);
         let overlap = rtt.map_or(OVERLAP, |rtt| rtt * 3 / 2).min(OVERLAP);
         if let Some(old) = self.tree.parent.replace(link) {
-            self.tree.former.push((now + overlap, old));
-            self.tree.former.sort_unstable();
+            let told = (now + overlap, old);
+            let place = self.tree.former.partition_point(|former| *former < told);
+            self.tree.former.insert(place, told);
         }
         out.push(control(link, &Wire::Attach(true)));
         self.tree.told = None;

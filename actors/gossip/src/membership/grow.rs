@@ -219,7 +219,9 @@ impl Membership {
         let mut active: Vec<(u32, Node, bool)> =
             self.active().map(|(link, member)| (link, member.node, member.useful)).collect();
         self.chance.shuffle(&mut active);
-        active.sort_by_key(|(.., useful)| !useful);
+        let (mut active, others): (Vec<_>, Vec<_>) =
+            active.into_iter().partition(|(.., useful)| *useful);
+        active.extend(others);
         if count == wanted + 1 && self.chance.below(SHED_ONE_IN) > 0 {
             return; // One more than wanted does no harm: no hurry.
         }

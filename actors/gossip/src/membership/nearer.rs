@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Act, Membership, Phase};
+use super::{Act, Member, Membership, Phase};
 use crate::event::{Counts, Node};
 use crate::limits::PEERS;
 use crate::wire::{Want, Why, Wire};
@@ -84,8 +84,7 @@ impl Membership {
     /// The farthest neighbour that may be given up: its link, its node, its round trip.
     fn farthest(&self, but: Option<Node>) -> Option<(u32, Node, Duration)> {
         // Links that messages go over stay: the tree finds nearer ones by itself first.
-        let may =
-            |member: &super::Member| member.biased && !member.useful && Some(member.node) != but;
+        let may = |member: &Member| member.biased && !member.useful && Some(member.node) != but;
         let may = self.active().filter(|(_, member)| may(member));
         let known = may.filter_map(|(link, member)| Some((link, member.node, member.rtt?)));
         known.max_by_key(|(link, _, rtt)| (*rtt, *link))

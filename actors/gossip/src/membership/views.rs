@@ -2,24 +2,36 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::chance::Chance;
+use crate::codec::{Reader, Writer};
 use crate::event::Node;
 use crate::limits::{AGAIN_FIRST, AGAIN_LAST, FORGET, LOST, PASSIVE, PROBE, PROBES};
+use crate::saved::{Saved, saved};
 use crate::wire::Entry;
 
 /// HyParView's passive view, with ages: names of nodes that are gone grow old and are let go of.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Passive(Vec<Known>);
 
-#[derive(Debug, Serialize, Deserialize)]
+impl Saved for Passive {
+    fn save(&self, to: &mut Writer) {
+        self.0.save(to);
+    }
+
+    fn restore(from: &mut Reader<'_>) -> Option<Self> {
+        Vec::restore(from).map(Self)
+    }
+}
+
+#[derive(Debug)]
 struct Known {
     entry: Entry,
     /// Not to be tried before this time.
     not_before: Duration,
     wait: Duration,
 }
+
+saved!(Known { entry, not_before, wait });
 
 impl Passive {
     /// Takes a name in; the oldest of all goes where there is no room.
@@ -107,13 +119,15 @@ impl Passive {
 ///
 /// They are tried again on a token bucket, one at a time, so that two overlays that were apart
 /// find each other again, and a thousand nodes that were lost at once cost no storm.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Lost {
     nodes: Vec<(Node, Duration)>,
     tokens: u32,
     next: Duration,
     turn: usize,
 }
+
+saved!(Lost { nodes, tokens, next, turn });
 
 impl Lost {
     pub fn add(&mut self, now: Duration, node: Node) {

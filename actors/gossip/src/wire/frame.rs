@@ -1,8 +1,9 @@
 //! How each kind of message lies in a frame.
 
-use super::codec::{Reader, Writer};
 use super::{Beacon, Entry, Held, Id, Post, Stream, Want, Why, Wire};
+use crate::codec::{Reader, Writer};
 use crate::limits::{GAPS, HAVE, PEERS, STREAMS};
+use crate::saved::Saved;
 
 const KINDS: [&str; 18] = [
     "hello",
@@ -35,7 +36,7 @@ pub fn write(wire: &Wire, to: &mut Writer) {
     match wire {
         Wire::Hello { want, origin, you } => {
             to.byte(0);
-            write_want(want, to);
+            want.save(to);
             to.fixed(*origin);
             to.bytes(you);
         }
@@ -137,9 +138,9 @@ fn write_broadcast(wire: &Wire, to: &mut Writer) {
 
 pub fn read(from: &mut Reader<'_>) -> Option<Wire> {
     Some(match from.byte()? {
-        0 => Wire::Hello { want: read_want(from)?, origin: from.fixed()?, you: from.array()? },
+        0 => Wire::Hello { want: Want::restore(from)?, origin: from.fixed()?, you: from.array()? },
         1 => Wire::Welcome {
-            accepted: flag(from)?,
+            accepted: from.flag()?,
             origin: from.fixed()?,
             you: from.array()?,
             peers: read_peers(from)?,
@@ -177,7 +178,7 @@ pub fn read(from: &mut Reader<'_>) -> Option<Wire> {
             seq: from.small()?,
             hops: from.byte()?,
         }),
-        15 => Wire::Attach(flag(from)?),
+        15 => Wire::Attach(from.flag()?),
         16 => Wire::Depth { us: from.small()?, nodes: from.small()? },
         17 => Wire::Root,
         _ => return None,
@@ -200,31 +201,33 @@ pub fn within_limits(wire: Wire) -> Option<Wire> {
     within.then_some(wire)
 }
 
-fn write_want(want: &Want, to: &mut Writer) {
-    let (number, node) = match want {
-        Want::Join => (0, None),
-        Want::High => (1, None),
-        Want::Low => (2, None),
-        Want::Again => (3, None),
-        Want::Instead(node) => (4, Some(node)),
-        Want::Offer => (5, None),
-        Want::Probe => (6, None),
-    };
-    to.byte(number);
-    to.bytes(node.map_or(&[], |node| node));
-}
+impl Saved for Want {
+    fn save(&self, to: &mut Writer) {
+        let (number, node) = match self {
+            Want::Join => (0, None),
+            Want::High => (1, None),
+            Want::Low => (2, None),
+            Want::Again => (3, None),
+            Want::Instead(node) => (4, Some(node)),
+            Want::Offer => (5, None),
+            Want::Probe => (6, None),
+        };
+        to.byte(number);
+        to.bytes(node.map_or(&[], |node| node));
+    }
 
-fn read_want(from: &mut Reader<'_>) -> Option<Want> {
-    Some(match from.byte()? {
-        0 => Want::Join,
-        1 => Want::High,
-        2 => Want::Low,
-        3 => Want::Again,
-        4 => Want::Instead(from.array()?),
-        5 => Want::Offer,
-        6 => Want::Probe,
-        _ => return None,
-    })
+    fn restore(from: &mut Reader<'_>) -> Option<Self> {
+        Some(match from.byte()? {
+            0 => Want::Join,
+            1 => Want::High,
+            2 => Want::Low,
+            3 => Want::Again,
+            4 => Want::Instead(from.array()?),
+            5 => Want::Offer,
+            6 => Want::Probe,
+            _ => return None,
+        })
+    }
 }
 
 fn write_peers(peers: &[Entry], to: &mut Writer) {
@@ -257,12 +260,4 @@ fn write_ids(ids: &[Id], to: &mut Writer) {
 
 fn read_ids(from: &mut Reader<'_>) -> Option<Vec<Id>> {
     (0..from.count(10)?).map(|_| read_id(from)).collect()
-}
-
-fn flag(from: &mut Reader<'_>) -> Option<bool> {
-    match from.byte()? {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    }
 }

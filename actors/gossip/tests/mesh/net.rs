@@ -49,7 +49,8 @@ pub struct Net {
     pub chance: Chance,
     /// In thousandths; whole frames vanish.
     pub loss: u64,
-    /// Bytes that a direction of a link holds.
+    /// Bytes that a direction of a link holds, but always one frame: a node's queue is longer than
+    /// the longest frame.
     pub queue: usize,
     pub frames: u64,
     /// Pairs that can't reach each other.
@@ -264,7 +265,7 @@ impl Net {
             return; // Its end is under way.
         };
         let side = usize::from(from > to);
-        if edge.queued[side] + frame.len() > self.queue {
+        if edge.queued[side] > 0 && edge.queued[side] + frame.len() > self.queue {
             edge.blocked[side] = true;
             return self.input(from, Input::Refused(link, what, frame));
         }

@@ -26,18 +26,20 @@ impl Broadcast {
         self.tree.root
     }
 
-    /// The longest ways down the tree by two different neighbours, the longest first: the link, the
-    /// way in all, and the part of it to that neighbour.
-    fn branches(&self) -> Vec<(Duration, u32, Duration)> {
-        let below = self.links.iter().filter(|(_, neighbour)| neighbour.child);
-        let mut ways: Vec<_> = below
-            .map(|(link, neighbour)| {
-                let step = neighbour.rtt.unwrap_or_default() / 2;
-                (neighbour.depth + step, *link, step)
-            })
-            .collect();
-        ways.sort_unstable_by(|one, other| other.cmp(one));
-        ways
+    /// The longest ways down the tree by two different neighbours, the longest first: the way in
+    /// all, the link, and the part of the way to that neighbour.
+    fn branches(&self) -> [Option<(Duration, u32, Duration)>; 2] {
+        let [mut longest, mut second] = [None; 2];
+        for (link, neighbour) in self.links.iter().filter(|(_, neighbour)| neighbour.child) {
+            let step = neighbour.rtt.unwrap_or_default() / 2;
+            let way = Some((neighbour.depth + step, *link, step));
+            if way > longest {
+                (longest, second) = (way, longest);
+            } else if way > second {
+                second = way;
+            }
+        }
+        [longest, second]
     }
 
     /// How many nodes are below this one, itself included.
@@ -64,7 +66,7 @@ impl Broadcast {
     /// Tells the parent how deep the tree is here, if that has changed.
     pub(super) fn tell_depth(&mut self, out: &mut Vec<Output>) {
         let Some(parent) = self.tree.parent else { return };
-        let depth = self.branches().first().map_or(Duration::ZERO, |(depth, ..)| *depth);
+        let depth = self.branches()[0].map_or(Duration::ZERO, |(depth, ..)| depth);
         let nodes = self.nodes();
         let as_told = |(told, counted): (Duration, u32)| {
             told.abs_diff(depth) < CHANGE.max(depth / 16) && counted.abs_diff(nodes) <= nodes / 16
@@ -178,9 +180,9 @@ impl Broadcast {
 
     /// The neighbour on the longest way down, if the longest way from there is shorter.
     fn deeper(&self) -> Option<u32> {
-        let branches = self.branches();
-        let (longest, link, step) = branches.first().copied()?;
-        let second = branches.get(1).map_or(Duration::ZERO, |(depth, ..)| *depth);
+        let [longest, second] = self.branches();
+        let (longest, link, step) = longest?;
+        let second = second.map_or(Duration::ZERO, |(depth, ..)| depth);
         let after = longest.saturating_sub(step).max(second + step);
         (after < longest * 9 / 10).then_some(link)
     }
