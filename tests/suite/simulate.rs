@@ -46,7 +46,9 @@ fn the_command_line_plays_a_scenario_and_says_what_is_wrong_with_one() -> Result
     let native = guest_sdk::native::<Gossip>();
     let native = Run::new(scenario(12), 5, native, gossip::kind).play(&mut |_, _| {});
     assert_eq!(report["trace"], native.trace);
-    assert_eq!(report["rows"], serde_json::to_value(&native.rows)?, "kinds are named alike");
+    // As text too: what reads JSON may be off by the last bit.
+    let rows: Value = serde_json::from_str(&serde_json::to_string(&native.rows)?)?;
+    assert_eq!(report["rows"], rows, "kinds are named alike");
 
     let folder = tempfile::tempdir()?;
     let bad = folder.path().join("bad.toml");

@@ -211,8 +211,8 @@ impl Simulation {
         }
     }
 
-    /// Nobody there answers to the name. As between nodes: the other node takes the link, finds that
-    /// nobody wants it, and closes it.
+    /// Nobody there answers to the name. As between nodes: the other node takes the link, finds
+    /// that nobody wants it, and closes it.
     fn open_in_vain(&mut self, from: ActorKey, id: &[u8], there: Option<usize>) {
         let (link, node) = (self.links.number(), id.to_vec());
         let wait = there.map_or(0, |there| self.roads.rtt(from.node, there));

@@ -151,7 +151,7 @@ fn native(actor: &Path) -> anyhow::Result<PathBuf> {
     let output = cargo.output().context("can't run cargo: --native builds the actor with it")?;
     if !output.status.success() {
         bail!(
-            "{} doesn't build natively: `cargo build --profile bench --example native` there says why",
+            "{} doesn't build natively: `cargo build --example native` there says why",
             actor.display()
         );
     }
