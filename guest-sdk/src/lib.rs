@@ -39,6 +39,6 @@ pub use bench::{Bench, Benched, Receiver, Sent};
 pub use context::{Context, Subject};
 pub use error::{BusError, Error, Reason, Refusal, Result};
 #[cfg(not(target_arch = "wasm32"))]
-pub use simulate::{Builder, Failure, Grant, Network, Sim, seed};
+pub use simulate::{Builder, Failure, Grant, Network, Sim, native, seed};
 pub use stamp::Stamp;
 pub use things::{Address, Bus, Child, HalBus, Held, Pin, Reading, Sensor, Topic};

@@ -260,7 +260,8 @@ fn reading(body: &[u8]) -> Option<f64> {
     Some(value)
 }
 
-fn native<B: Actor>() -> Component {
+/// Any actor as a component of the simulator, natively compiled.
+pub fn native<B: Actor>() -> Component {
     Rc::new(|| Box::new(Native::<B>(None)))
 }
 

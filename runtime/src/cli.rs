@@ -6,6 +6,7 @@ mod json;
 mod remote;
 mod run;
 mod show;
+mod sim;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -125,6 +126,8 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Play a scenario in the simulator.
+    Sim(sim::Sim),
     /// Compiles one component, in a process with limits: for a node's own use.
     #[command(hide = true)]
     CompileComponent,
@@ -177,6 +180,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { manifest } => run::run(&manifest),
+        Command::Sim(args) => sim::sim(&args),
         Command::CompileComponent => Ok(crate::wasm::compile::child()?),
         Command::Id { target } => id(&target),
         Command::Build { path, output, json } => build::build(&path, output.as_deref(), json),

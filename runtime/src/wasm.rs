@@ -7,6 +7,7 @@ pub mod compile;
 mod convert;
 pub mod effects;
 mod instance;
+mod simulated;
 pub mod table;
 pub mod turn;
 

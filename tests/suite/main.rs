@@ -19,6 +19,7 @@ mod outside;
 mod parity;
 mod parking;
 mod remote;
+mod simulate;
 mod state;
 mod strangers;
 mod supervision;

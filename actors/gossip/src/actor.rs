@@ -1,15 +1,18 @@
 //! The actor around the [`Core`]: it only passes on.
 
+use std::time::Duration;
+
 use guest_sdk::{Actor, Class, Context, LinkEvent, NodeId, Reason, Result, TopicId};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::TICK;
 use crate::{Core, Counts, Input, Output, What};
 
 /// Broadcasts what is published on topics to all nodes that links lead to. World: `protocol`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Gossip {
     core: Core,
+    /// When the next tick comes.
+    armed: Option<Duration>,
 }
 
 /// What the actor takes.
@@ -26,6 +29,8 @@ pub enum Message {
 pub struct Status {
     /// Links that are up.
     pub links: usize,
+    /// Those of them that lead to neighbours.
+    pub neighbours: usize,
     /// Messages kept for those who lack them.
     pub recent: usize,
     /// What they cost in bytes.
@@ -49,17 +54,24 @@ impl Actor for Gossip {
                 origin
             }
         };
-        cx.every(TICK, Message::Tick);
-        Ok(Self { core: Core::new(origin, cx.random_u64()) })
+        // Half a number is enough to tell incarnations apart, and half as long on the way.
+        let epoch = cx.random_u64() >> 32;
+        let mut gossip = Self { core: Core::new(origin, epoch), armed: None };
+        gossip.arm(cx);
+        Ok(gossip)
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
         match message {
-            Message::Tick => self.pass(Input::Tick, cx),
+            Message::Tick => {
+                self.armed = None;
+                self.pass(Input::Tick, cx);
+            }
             Message::Status => {
                 let (recent, recent_bytes) = self.core.recent();
                 let (links, counts) = (self.core.links(), self.core.counts().clone());
-                cx.reply(Status { links, recent, recent_bytes, counts });
+                let neighbours = self.core.neighbours().len();
+                cx.reply(Status { links, neighbours, recent, recent_bytes, counts });
             }
         }
         Ok(())
@@ -75,7 +87,7 @@ impl Actor for Gossip {
             LinkEvent::Data { link, body } => Input::Data(link, body),
             LinkEvent::Writable(link) => Input::Writable(link),
             LinkEvent::Published { topic, body } => Input::Published(topic.0, body),
-            LinkEvent::Rtt { .. } => return Ok(()),
+            LinkEvent::Rtt { link, rtt } => Input::Rtt(link, rtt),
         };
         self.pass(input, cx);
         Ok(())
@@ -88,6 +100,15 @@ impl Gossip {
         &self.core
     }
 
+    /// A tick for when the protocol next has something to do; one that comes earlier does.
+    fn arm(&mut self, cx: &mut Context<Self>) {
+        let wake = self.core.wake().max(cx.now());
+        if self.armed.is_none_or(|armed| wake < armed) {
+            self.armed = Some(wake);
+            cx.after(wake - cx.now(), Message::Tick);
+        }
+    }
+
     fn pass(&mut self, input: Input, cx: &mut Context<Self>) {
         for output in self.core.handle(cx.now(), input) {
             let refused = match output {
@@ -96,7 +117,7 @@ impl Gossip {
                 Output::Deliver(topic, body) => cx.deliver(TopicId(topic), &body).err(),
                 Output::Transmit(link, what, frame) => {
                     if cx.transmit(link, class(what), &frame).is_err() {
-                        self.core.handle(cx.now(), Input::Refused(link, what));
+                        self.core.handle(cx.now(), Input::Refused(link, what, frame));
                     }
                     None
                 }
@@ -105,6 +126,7 @@ impl Gossip {
                 cx.log(format!("the host did not take what the protocol asked for: {refusal}"));
             }
         }
+        self.arm(cx);
     }
 }
 

@@ -1,9 +1,11 @@
 //! What goes into the protocol and what comes out of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::saved::saved;
 use crate::wire::Id;
 
 /// A node's id.
@@ -21,13 +23,15 @@ pub enum Input {
     Down(u32, Node, bool),
     /// Bytes came on a link.
     Data(u32, Vec<u8>),
+    /// A link's smoothed round-trip time.
+    Rtt(u32, Duration),
     /// A link whose queue was full has room again.
     Writable(u32),
-    /// An [`Output::Transmit`] to this link was not taken.
-    Refused(u32, What),
+    /// An [`Output::Transmit`] was not taken: all of it.
+    Refused(u32, What, Arc<[u8]>),
     /// Someone on this node published on a topic.
     Published([u8; 16], Vec<u8>),
-    /// [`crate::limits::TICK`] has passed.
+    /// The time has come that [`crate::Core::wake`] gave.
     Tick,
 }
 
@@ -38,7 +42,7 @@ pub enum Output {
     Connect(Node),
     /// Close a link.
     Disconnect(u32),
-    /// Send a frame on a link; if it is not taken, say [`Input::Refused`] with the same `what`.
+    /// Send a frame on a link; if it is not taken, say [`Input::Refused`] with the same.
     Transmit(u32, What, Arc<[u8]>),
     /// Give a body to this node's subscribers of a topic.
     Deliver([u8; 16], Vec<u8>),
@@ -51,7 +55,7 @@ pub enum What {
     News(Id),
     /// A message that the neighbour's digest lacked.
     Repair(Id),
-    /// A digest, or the request for one.
+    /// Anything else: small, and each time new.
     Control,
 }
 
@@ -64,12 +68,22 @@ pub struct Counts {
     pub delivered: u64,
     /// Messages that were known already.
     pub duplicates: u64,
-    /// Messages sent because a digest lacked them.
+    /// Messages asked for, because they were announced and did not come.
+    pub asked: u64,
+    /// Messages sent because they were asked for.
     pub repaired: u64,
     /// Frames that a full queue did not take.
     pub refused: u64,
     /// Messages no longer remembered for a neighbour with a full queue; its digest asks for them.
     pub deferred: u64,
+    /// Neighbours lost because their node went away.
+    pub lost: u64,
+    /// Neighbours let go of in agreement: replaced, surplus, farther than another.
+    pub let_go: u64,
+    /// Nodes that came back after they had been lost.
+    pub found_again: u64,
+    /// Times that this node stood still and so waits longer for others.
+    pub stalls: u64,
     /// Ignored: not a message.
     pub garbage: u64,
     /// Ignored: of another version of the protocol.
@@ -82,6 +96,27 @@ pub struct Counts {
     pub forged: u64,
     /// Ignored: of a new stream, when all places for streams were taken.
     pub crowded: u64,
-    /// Ignored: a digest too soon after too many.
+    /// Ignored: more from one neighbour than it may ask for in a second.
     pub hasty: u64,
 }
+
+saved!(Counts {
+    published,
+    delivered,
+    duplicates,
+    asked,
+    repaired,
+    refused,
+    deferred,
+    lost,
+    let_go,
+    found_again,
+    stalls,
+    garbage,
+    other_version,
+    oversized,
+    stale,
+    forged,
+    crowded,
+    hasty,
+});

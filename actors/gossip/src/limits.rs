@@ -2,6 +2,63 @@
 
 use std::time::Duration;
 
+/// Neighbours that a node wants: HyParView's active view, log10(10,000) + 1.
+pub const ACTIVE: usize = 5;
+
+/// Up to so many nodes in all each is everyone's neighbour: up to this many others.
+pub const MESH: usize = 7;
+
+/// Neighbours that a node takes from those who have none: it introduces them to each other later.
+pub const CROWD: usize = 48;
+
+/// Nodes known besides the neighbours: HyParView's passive view, six times the active one.
+pub const PASSIVE: usize = 30;
+
+/// Nodes that the host said can be reached, kept to begin again from.
+pub const CONTACTS: usize = 64;
+
+/// Steps of a walk that brings a new node's name to others, ...
+pub const WALK: u8 = 6;
+
+/// ... and the step at which it is noted on the way.
+pub const WALK_NOTE: u8 = 3;
+
+/// Walks and shuffles of one neighbour passed on in a second.
+pub const WALKS: u32 = 256;
+
+/// Nodes in one list that neighbours give each other: three neighbours, four others, and itself.
+pub const PEERS: usize = 8;
+
+/// Between two shuffles, once the node is settled; it begins with a tenth of that.
+pub const SHUFFLE: Duration = Duration::from_secs(10);
+
+/// Shuffles on their way whose answer finds back through this node.
+pub const TOKENS: usize = 64;
+
+/// Neighbours that are not chosen for being near: they keep the overlay in one piece.
+pub const UNBIASED: usize = 2;
+
+/// A node that has had neighbours for so long begins to look for nearer ones.
+pub const SETTLED: Duration = Duration::from_secs(10);
+
+/// Between two looks for a nearer neighbour, once the node is settled.
+pub const OPTIMISE: Duration = Duration::from_secs(4);
+
+/// Neighbours that were lost and are tried again.
+pub const LOST: usize = 16;
+
+/// Between two tries to find a lost neighbour again, on average, ...
+pub const PROBE: Duration = Duration::from_secs(3);
+
+/// ... and how many tries may be saved up.
+pub const PROBES: u32 = 2;
+
+/// After this, a lost neighbour is forgotten.
+pub const FORGET: Duration = Duration::from_secs(1800);
+
+/// A node that has not answered within this is given up for now.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Links that are served. A node has at most 64 peers; more links than that are closed.
 pub const LINKS: usize = 64;
 
@@ -24,10 +81,46 @@ pub const RECENT_BYTES: usize = 2 << 20;
 /// What a kept message costs besides its body, about.
 pub const RECENT_OVERHEAD: usize = 128;
 
+/// Names in one list of messages.
+pub const HAVE: usize = 512;
+
+/// Messages asked for that one neighbour has not sent yet.
+pub const ASKED: usize = 64;
+
+/// Messages announced that have not come, in all.
+pub const MISSING: usize = 4096;
+
+/// Neighbours remembered to have announced one of them.
+pub const ANNOUNCERS: usize = 4;
+
+/// Names of messages wait so long for others, if one has just gone to the same neighbour.
+pub const LAZY: Duration = Duration::from_millis(20);
+
+/// A body up to this size goes to all neighbours: a name would cost about as much.
+pub const FLOOD_BYTES: usize = 16;
+
+/// A message that was announced is asked for after this at the least, ...
+pub const AWAIT_LEAST: Duration = Duration::from_millis(40);
+
+/// ... at the most, ...
+pub const AWAIT_MOST: Duration = Duration::from_secs(2);
+
+/// ... and while nothing has been measured.
+pub const AWAIT_FIRST: Duration = Duration::from_millis(500);
+
+/// Between two beacons of the tree's root, once it is settled; it begins with a fiftieth of that.
+pub const BEACON: Duration = Duration::from_secs(10);
+
+/// Without a beacon for so long, the root is taken for gone.
+pub const ROOTLESS: Duration = Duration::from_secs(35);
+
+/// Duplicates from a neighbour outside the tree before it is told that it is.
+pub const PRUNE_AFTER: u32 = 2;
+
 /// Streams (one incarnation of one origin each) that duplicates are told apart in. When all are in
 /// use, messages of new ones are ignored until one has been silent for twice [`LIFETIME`]: letting
 /// go of one earlier would let its messages be delivered twice.
-pub const STREAMS: usize = 512;
+pub const STREAMS: usize = 4096;
 
 /// Sequence numbers below a stream's newest that are told apart. What is further behind is given
 /// up.
@@ -54,7 +147,7 @@ pub const PENDING: usize = 256;
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// Between two digests to one neighbour; each is moved by up to a quarter, so that they spread.
-pub const DIGEST_EVERY: Duration = Duration::from_secs(5);
+pub const DIGEST_EVERY: Duration = Duration::from_secs(60);
 
 /// Least time between two digests to one neighbour.
 pub const DIGEST_GAP: Duration = Duration::from_millis(100);

@@ -1,43 +1,103 @@
-//! What a node remembers about one of its links.
+//! What the broadcast remembers about one of its neighbours.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use crate::chance::Chance;
 use crate::limits::{DIGEST_EVERY, DIGEST_GAP, PENDING};
-use crate::wire::Id;
+use crate::saved::saved;
+use crate::wire::{Beacon, Id};
 
 /// A neighbour at the other end of a link that is up.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Neighbour {
     /// Messages for which its queue had no room, in their order.
     pending: VecDeque<Id>,
-    /// Digests that came from it since the last tick.
-    pub digests: u32,
+    /// Messages to tell it of.
+    pub lazy: Vec<Id>,
+    /// When it was last told of some.
+    pub told: Option<Duration>,
+    /// It wants messages at once: it is below this node in the tree.
+    pub child: bool,
+    /// The last beacon that came from it.
+    pub beacon: Option<Beacon>,
+    /// When that came.
+    pub beacon_at: Duration,
+    /// The longest way down the tree from it, as it says.
+    pub depth: Duration,
+    /// How many nodes there are by it, as it says.
+    pub nodes: u32,
+    /// When it was last told of another root.
+    pub corrected: Duration,
+    /// Duplicates from it that nobody asked for.
+    pub duplicates: u32,
+    /// Messages asked of it that have not come.
+    pub asked: u32,
+    /// Requests to it in a row that brought nothing.
+    pub unanswered: u32,
+    /// Digests, requests and the like from it in this second.
+    pub requests: u32,
+    /// Bytes sent because it asked, in this second.
+    pub repaired_bytes: usize,
     /// A digest is to be sent to it at the next tick.
     pub digest_due: bool,
     /// It has sent something new since the last digest to it.
     pub useful: bool,
-    /// The last message that it was sent in answer to a digest.
+    /// The last message that it was told of in answer to a digest.
     pub repaired: Option<Id>,
+    /// The round trip, as far as it is known.
+    pub rtt: Option<Duration>,
     sent: Duration,
     next: Duration,
-    chance: u64,
 }
 
+saved!(Neighbour {
+    pending,
+    lazy,
+    told,
+    child,
+    beacon,
+    beacon_at,
+    depth,
+    nodes,
+    corrected,
+    duplicates,
+    asked,
+    unanswered,
+    requests,
+    repaired_bytes,
+    digest_due,
+    useful,
+    repaired,
+    rtt,
+    sent,
+    next,
+});
+
 impl Neighbour {
-    /// A new link; `seed` spreads its digests.
-    pub fn new(now: Duration, seed: u64) -> Self {
+    /// A new neighbour.
+    pub fn new(now: Duration) -> Self {
         Self {
             pending: VecDeque::new(),
-            digests: 0,
+            lazy: Vec::new(),
+            told: None,
+            child: false,
+            beacon: None,
+            beacon_at: Duration::ZERO,
+            depth: Duration::ZERO,
+            nodes: 1,
+            corrected: Duration::ZERO,
+            duplicates: 0,
+            asked: 0,
+            unanswered: 0,
+            requests: 0,
+            repaired_bytes: 0,
             digest_due: false,
             useful: false,
             repaired: None,
+            rtt: None,
             sent: now,
             next: now,
-            chance: seed,
         }
     }
 
@@ -49,6 +109,7 @@ impl Neighbour {
     /// Remembers a message for when there is room again; `false` if too many wait already.
     pub fn remember(&mut self, id: Id) -> bool {
         if self.pending.len() >= PENDING {
+            self.digest_due = true;
             return false;
         }
         if !self.pending.contains(&id) {
@@ -57,9 +118,10 @@ impl Neighbour {
         true
     }
 
-    /// It has this message: no need to send it.
+    /// It has this message: no need to send it, or to tell it.
     pub fn has(&mut self, id: Id) {
         self.pending.retain(|pending| *pending != id);
+        self.lazy.retain(|lazy| *lazy != id);
     }
 
     /// All that is remembered for it, which is forgotten with that.
@@ -73,27 +135,19 @@ impl Neighbour {
     }
 
     /// A digest goes out to it now.
-    pub fn digest_sent(&mut self, now: Duration) {
+    pub fn digest_sent(&mut self, now: Duration, chance: &mut Chance) {
         self.sent = now;
         self.digest_due = false;
         self.useful = false;
-        self.chance = mix(self.chance);
-        let quarter = DIGEST_EVERY.as_millis() as u64 / 4;
-        let moved = Duration::from_millis(self.chance % (2 * quarter));
-        self.next = now + DIGEST_EVERY * 3 / 4 + moved;
+        self.next = now + chance.about(DIGEST_EVERY);
     }
 
-    /// A tick has passed: whether a digest is to be sent to it now.
+    /// A second has passed: whether a digest is to be sent to it now.
     pub fn tick(&mut self, now: Duration) -> bool {
-        self.digests = 0;
+        self.requests = 0;
+        self.repaired_bytes = 0;
+        // Who was only slow is asked again before long.
+        self.unanswered = self.unanswered.saturating_sub(2);
         self.may_digest(now) && (self.digest_due || now >= self.next)
     }
-}
-
-/// One step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

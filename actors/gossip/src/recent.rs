@@ -4,28 +4,29 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::limits::{LIFETIME, RECENT, RECENT_BYTES, RECENT_OVERHEAD};
-use crate::pairs;
+use crate::saved::saved;
 use crate::wire::{Id, Post};
 
 /// Bounded by count, bytes and age; the oldest arrival goes first.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Recent {
-    #[serde(with = "pairs")]
     kept: BTreeMap<Id, Kept>,
     /// In the order of arrival.
     order: VecDeque<Id>,
     bytes: usize,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+saved!(Recent { kept, order, bytes });
+
+#[derive(Debug)]
 struct Kept {
     /// Its age is the one it had when it arrived.
     post: Post,
     arrived: Duration,
 }
+
+saved!(Kept { post, arrived });
 
 impl Recent {
     /// Keeps a message that arrived now, and lets go of the oldest where there is no room.
@@ -104,7 +105,7 @@ mod tests {
 
     fn post(seq: u64, bytes: usize) -> Post {
         let id = Id { stream: Stream { origin: 1, epoch: 1 }, seq };
-        Post { id, age: 0, topic: [0; 16], body: vec![0; bytes] }
+        Post { id, age: 0, hop: 0, topic: [0; 16], body: vec![0; bytes] }
     }
 
     #[test]

@@ -1,21 +1,22 @@
 //! Which messages of one stream have been seen: a bitmap that slides (RFC 6479).
 
-use serde::{Deserialize, Serialize};
-
 use crate::limits::WINDOW;
+use crate::saved::saved;
 
 const BITS: u64 = u64::BITS as u64;
 const WORDS: usize = (WINDOW / BITS) as usize;
 
 /// The newest sequence number seen, and which of the [`WINDOW`] numbers up to it were.
 ///
-/// Takes the same room however many messages there were, and whatever the numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Takes no more room however many messages there were, and whatever the numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     top: u64,
-    /// The bit of a number is at the number modulo [`WINDOW`].
-    bits: [u64; WORDS],
+    /// The bit of a number is at its distance from the top. What is not there was not seen.
+    bits: Vec<u64>,
 }
+
+saved!(Window { top, bits });
 
 /// What a window says to a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +37,17 @@ impl Window {
 
     /// Notes a number.
     pub fn see(&mut self, seq: u64) -> Sighting {
-        match self.sighting(seq) {
-            Sighting::New => {
-                self.slide_to(seq);
-                self.bits[word(seq)] |= bit(seq);
-                Sighting::New
+        let sighting = self.sighting(seq);
+        if sighting == Sighting::New {
+            self.slide_to(seq);
+            let distance = self.top - seq;
+            let word = (distance / BITS) as usize;
+            if self.bits.len() <= word {
+                self.bits.resize(word + 1, 0);
             }
-            other => other,
+            self.bits[word] |= 1 << (distance % BITS);
         }
+        sighting
     }
 
     /// What [`Window::see`] would say.
@@ -51,8 +55,10 @@ impl Window {
         match self.top.checked_sub(seq) {
             None => Sighting::New,
             Some(distance) if distance >= WINDOW || seq == 0 => Sighting::TooOld,
-            Some(_) if self.bits[word(seq)] & bit(seq) != 0 => Sighting::Seen,
-            Some(_) => Sighting::New,
+            Some(distance) => {
+                let word = self.bits.get((distance / BITS) as usize).copied().unwrap_or(0);
+                if word >> (distance % BITS) & 1 == 1 { Sighting::Seen } else { Sighting::New }
+            }
         }
     }
 
@@ -76,26 +82,28 @@ impl Window {
     }
 
     fn slide_to(&mut self, seq: u64) {
-        if seq <= self.top {
+        let Some(step) = seq.checked_sub(self.top).filter(|step| *step > 0) else {
             return;
+        };
+        self.top = seq;
+        if step >= WINDOW {
+            return self.bits.clear();
         }
-        if seq - self.top >= WINDOW {
-            self.bits = [0; WORDS];
-        } else {
-            for passed in self.top + 1..=seq {
-                self.bits[word(passed)] &= !bit(passed);
+        let (words, bits) = ((step / BITS) as usize, step % BITS);
+        self.bits.splice(0..0, std::iter::repeat_n(0, words));
+        if bits > 0 {
+            let mut carry = 0;
+            for word in &mut self.bits[words..] {
+                let next = *word >> (BITS - bits);
+                *word = *word << bits | carry;
+                carry = next;
+            }
+            if carry > 0 {
+                self.bits.push(carry);
             }
         }
-        self.top = seq;
+        self.bits.truncate(WORDS);
     }
-}
-
-fn word(seq: u64) -> usize {
-    ((seq % WINDOW) / BITS) as usize
-}
-
-fn bit(seq: u64) -> u64 {
-    1 << (seq % BITS)
 }
 
 #[cfg(test)]

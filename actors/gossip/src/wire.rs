@@ -1,18 +1,24 @@
-//! What neighbours say to each other: DAG-CBOR with an explicit version.
+//! What neighbours say to each other: frames of bytes with an explicit version.
 //!
-//! A frame is the array `[version, message]`. Bytes from a neighbour become a [`Wire`] here or an
-//! [`Unreadable`]; nothing behind this edge checks them again.
+//! A frame is its version, its kind, and what the kind says, in numbers of LEB128 and plain bytes.
+//! Bytes from a neighbour become a [`Wire`] here or an [`Unreadable`]; nothing behind this edge
+//! checks their form again. Bytes after what a kind says are ignored: a later minor version may add
+//! some.
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+mod frame;
 
-use crate::limits::{BODY_BYTES, FRAME_BYTES, GAPS, STREAMS, WINDOW};
+use crate::codec::{Reader, Writer};
+use crate::event::Node;
+use crate::limits::{BODY_BYTES, FRAME_BYTES};
+use crate::saved::saved;
+
+pub use frame::kind;
 
 /// The version that this code speaks.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// One incarnation of one publishing node: sequence numbers count within it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream {
     /// The node that publishes: a number it drew once and keeps.
     pub origin: u64,
@@ -20,8 +26,10 @@ pub struct Stream {
     pub epoch: u64,
 }
 
+saved!(Stream { origin, epoch });
+
 /// A message's name, the same on every node: two equal bodies are two messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     /// Who said it.
     pub stream: Stream,
@@ -29,23 +37,27 @@ pub struct Id {
     pub seq: u64,
 }
 
+saved!(Id { stream, seq });
+
 /// A message on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
     /// Its name.
     pub id: Id,
     /// Milliseconds since it was published, as far as the nodes that held it know.
     pub age: u32,
+    /// Links that it has come over.
+    pub hop: u8,
     /// The topic's id.
-    #[serde(with = "serde_bytes")]
     pub topic: [u8; 16],
     /// What was published.
-    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 
+saved!(Post { id, age, hop, topic, body });
+
 /// What a node has seen of one stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The stream.
     pub stream: Stream,
@@ -56,15 +68,104 @@ pub struct Held {
     pub gaps: Vec<(u16, u16)>,
 }
 
+/// A node that another tells of, and how many shuffles ago it was heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id.
+    pub node: Node,
+    /// Shuffles since it was known to be there.
+    pub age: u8,
+}
+
+saved!(Entry { node, age });
+
+/// What the one who opens a link wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// To join: it knows nobody else.
+    Join,
+    /// A neighbour, urgently: it has none or hardly any.
+    High,
+    /// A neighbour, if there is room.
+    Low,
+    /// To be neighbours again, after the two had lost each other.
+    Again,
+    /// To be neighbours in place of this node, which introduced them and lets both go.
+    Instead(Node),
+    /// To be its neighbour: a walk brought its name.
+    Offer,
+    /// To measure the round trip.
+    Probe,
+}
+
+/// Why a neighbour is let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It agreed, or has another neighbour in this one's place.
+    Replaced,
+    /// Both have more than they want.
+    Surplus,
+    /// A nearer one was found.
+    Farther,
+    /// It has no room.
+    Full,
+}
+
+/// Where a beacon is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beacon {
+    /// Counts the roots that took the place of another.
+    pub term: u32,
+    /// The origin of the node at the root of the tree.
+    pub root: u64,
+    /// Counts the root's beacons.
+    pub seq: u32,
+    /// Links from the root to the sender.
+    pub hops: u8,
+}
+
+saved!(Beacon { term, root, seq, hops });
+
 /// One message between neighbours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "fields are said in the variant's line")]
 pub enum Wire {
-    /// A message, new or repaired.
+    /// First on a new link, by whom opened it: what it wants, its origin, the receiver's id.
+    Hello { want: Want, origin: u64, you: Node },
+    /// The answer: whether they are neighbours now; some nodes to try besides.
+    Welcome { accepted: bool, origin: u64, you: Node, peers: Vec<Entry> },
+    /// A node has joined: whoever has room takes it.
+    Walk { node: Node, left: u8 },
+    /// Some nodes that the one who drew `token` knows; an answer goes back the same way.
+    Shuffle { token: u64, left: u8, peers: Vec<Entry> },
+    /// The answer to a shuffle.
+    Shuffled { token: u64, peers: Vec<Entry> },
+    /// The sender and the receiver are no longer neighbours; the receiver might try `instead`.
+    Leave { why: Why, instead: Option<Node> },
+    /// Be this node's neighbour in my place.
+    Introduce { node: Node },
+    /// Let me go if you have more neighbours than you want.
+    Shed,
+    /// Be my neighbour, as we are only `rtt_us` apart: I let `old` go.
+    Nearer { rtt_us: u32, old: Node },
+    /// A message.
     Post(Post),
-    /// What the sender has seen: send it what it lacks.
+    /// These messages are to be had here.
+    Have(Vec<Id>),
+    /// Send these messages.
+    Get(Vec<Id>),
+    /// What the sender has seen, in the order of streams: tell it what else is to be had.
     Digest(Vec<Held>),
-    /// There was more to send in answer to a digest: send another.
+    /// There was more to tell in answer to a digest: send another.
     More,
+    /// Forms the tree.
+    Beacon(Beacon),
+    /// Send messages to me at once (I am below you in the tree), or only tell me of them.
+    Attach(bool),
+    /// The longest way down the tree from here, and how many nodes are there, this one included.
+    Depth { us: u32, nodes: u32 },
+    /// Be the root of the tree in my place: you are nearer to its middle.
+    Root,
 }
 
 /// Why bytes from a neighbour are ignored.
@@ -81,8 +182,10 @@ pub enum Unreadable {
 impl Wire {
     /// The frame.
     pub fn encode(&self) -> Vec<u8> {
-        serde_ipld_dagcbor::to_vec(&(VERSION, self))
-            .expect("integers, bytes and arrays of them always encode")
+        let mut writer = Writer::default();
+        writer.byte(VERSION);
+        frame::write(self, &mut writer);
+        writer.0
     }
 
     /// The message in a frame.
@@ -93,25 +196,16 @@ impl Wire {
         if frame.len() > FRAME_BYTES {
             return Err(Unreadable::Oversized);
         }
-        match serde_ipld_dagcbor::from_slice::<(u8, Wire)>(frame) {
-            Ok((VERSION, wire)) => wire.within_limits(),
-            Ok((version, _)) => Err(Unreadable::Version(version)),
-            Err(_) => match serde_ipld_dagcbor::from_slice::<(u8, IgnoredAny)>(frame) {
-                Ok((version, _)) if version != VERSION => Err(Unreadable::Version(version)),
-                _ => Err(Unreadable::Garbage),
-            },
+        let mut reader = Reader(frame);
+        match reader.byte() {
+            Some(VERSION) => {}
+            Some(version) => return Err(Unreadable::Version(version)),
+            None => return Err(Unreadable::Garbage),
         }
-    }
-
-    fn within_limits(self) -> Result<Self, Unreadable> {
-        match &self {
+        match frame::read(&mut reader).ok_or(Unreadable::Garbage)? {
             Wire::Post(post) if post.id.seq == 0 => Err(Unreadable::Garbage),
             Wire::Post(post) if post.body.len() > BODY_BYTES => Err(Unreadable::Oversized),
-            Wire::Digest(held) if held.len() > STREAMS => Err(Unreadable::Oversized),
-            Wire::Digest(held) if held.iter().map(|held| held.gaps.len()).sum::<usize>() > GAPS => {
-                Err(Unreadable::Oversized)
-            }
-            _ => Ok(self),
+            wire => frame::within_limits(wire).ok_or(Unreadable::Oversized),
         }
     }
 }
@@ -123,7 +217,7 @@ impl Held {
         let Some(distance) = self.top.checked_sub(seq) else {
             return true;
         };
-        distance < WINDOW
+        distance < crate::limits::WINDOW
             && self.gaps.iter().any(|&(first, length)| {
                 (u64::from(first)..u64::from(first) + u64::from(length)).contains(&distance)
             })
@@ -131,75 +225,4 @@ impl Held {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn post() -> Wire {
-        let id = Id { stream: Stream { origin: 7, epoch: 9 }, seq: 3 };
-        Wire::Post(Post { id, age: 12, topic: [5; 16], body: b"21.5".to_vec() })
-    }
-
-    fn digest() -> Wire {
-        let stream = Stream { origin: 1, epoch: 2 };
-        Wire::Digest(vec![Held { stream, top: 9, gaps: vec![(1, 1), (4, 2)] }])
-    }
-
-    #[test]
-    fn every_message_survives_its_frame() {
-        for wire in [post(), digest(), Wire::More] {
-            assert_eq!(Wire::decode(&wire.encode()), Ok(wire));
-        }
-    }
-
-    #[test]
-    fn an_independent_decoder_reads_a_frame() {
-        for wire in [post(), digest(), Wire::More] {
-            let (version, read): (u8, Wire) = serde_cbor::from_slice(&wire.encode()).unwrap();
-            assert_eq!((version, read), (VERSION, wire));
-        }
-    }
-
-    #[test]
-    fn another_version_is_told_from_garbage() {
-        let newer = serde_ipld_dagcbor::to_vec(&(2, "what is this")).unwrap();
-        assert_eq!(Wire::decode(&newer), Err(Unreadable::Version(2)));
-        assert_eq!(Wire::decode(b"\x82\x01"), Err(Unreadable::Garbage));
-        assert_eq!(Wire::decode(&vec![0; FRAME_BYTES + 1]), Err(Unreadable::Oversized));
-    }
-
-    #[test]
-    fn the_largest_body_fits_a_frame() {
-        let Wire::Post(post) = post() else { unreachable!() };
-        let largest = Wire::Post(Post { body: vec![1; BODY_BYTES], ..post });
-        assert!(largest.encode().len() <= FRAME_BYTES);
-        assert_eq!(Wire::decode(&largest.encode()), Ok(largest));
-    }
-
-    #[test]
-    fn a_digest_names_exactly_what_is_lacked() {
-        let stream = Stream { origin: 1, epoch: 2 };
-        let held = Held { stream, top: 9, gaps: vec![(1, 1), (4, 2)] };
-        let lacked: Vec<u64> = (1..12).filter(|&seq| held.lacks(seq)).collect();
-        assert_eq!(lacked, [4, 5, 8, 10, 11]);
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = Wire::decode(&bytes);
-        }
-
-        #[test]
-        fn a_damaged_frame_is_read_or_refused(at in 0usize..40, bit in 0u8..8, cut in 0usize..60) {
-            for wire in [post(), digest(), Wire::More] {
-                let mut frame = wire.encode();
-                frame.truncate(cut.max(1));
-                let at = at % frame.len();
-                frame[at] ^= 1 << bit;
-                let _ = Wire::decode(&frame);
-            }
-        }
-    }
-}
+mod tests;

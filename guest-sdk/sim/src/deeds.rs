@@ -43,6 +43,7 @@ impl Simulation {
                 if let Some(actor) = self.actors.get_mut(&key) {
                     actor.timers.insert(timer, Timer { body, every, generation });
                 }
+                let after = self.nodes[key.node].span(after);
                 self.local(key, Cargo::Timer { key: timer, generation }, after.max(1));
             }
             (Effect::Disarm { key: timer }, _) => {
@@ -159,10 +160,10 @@ impl Simulation {
 }
 
 /// Looks the effects' handles up while they are good.
-pub(crate) fn resolve(desk: &Desk, effects: &[Effect]) -> Vec<Deed> {
+pub(crate) fn resolve(desk: &Desk, effects: Vec<Effect>) -> Vec<Deed> {
     let thing = |handle: &Handle| desk.named(*handle).cloned();
-    let deed = |effect: &Effect| {
-        let (target, things) = match effect {
+    let deed = |effect: Effect| {
+        let (target, things) = match &effect {
             Effect::Send { to, carried, .. } | Effect::Ask { to, carried, .. } => {
                 (thing(to), carried.iter().filter_map(thing).collect())
             }
@@ -172,7 +173,7 @@ pub(crate) fn resolve(desk: &Desk, effects: &[Effect]) -> Vec<Deed> {
             Effect::Stop { actor } | Effect::Monitor { actor, .. } => (thing(actor), Vec::new()),
             _ => (None, Vec::new()),
         };
-        Deed { effect: effect.clone(), target, things }
+        Deed { effect, target, things }
     };
-    effects.iter().map(deed).collect()
+    effects.into_iter().map(deed).collect()
 }

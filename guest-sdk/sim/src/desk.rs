@@ -52,13 +52,16 @@ pub struct Desk {
     store: BTreeMap<Vec<u8>, Vec<u8>>,
     effects: Vec<Effect>,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    before: Option<Before>,
+    before: Before,
 }
 
+/// What a turn has changed so far, as it was.
+#[derive(Default)]
 struct Before {
-    table: Table,
-    pins: BTreeMap<String, bool>,
-    links: BTreeMap<u32, usize>,
+    table: Option<Table>,
+    pins: Option<BTreeMap<String, bool>>,
+    /// The latest last.
+    links: Vec<(u32, usize)>,
 }
 
 impl Desk {
@@ -93,6 +96,7 @@ impl Desk {
 
     /// The actor's own address.
     pub fn me(&mut self) -> Handle {
+        self.before_table();
         let thing = Thing::Actor(self.me);
         // A full table has no place for it: a handle that names nothing.
         let full = Handle::MAX;
@@ -162,23 +166,22 @@ impl Desk {
 
     /// Begins a turn.
     pub fn begin(&mut self) {
-        let (table, pins) = (self.table.clone(), self.pins.clone());
-        self.before = Some(Before { table, pins, links: self.links.clone() });
+        self.before = Before::default();
     }
 
     /// Ends a turn well: its writes are durable. Gives the effects, in order, and the replies that
     /// came with the turn and nothing used. What the effects name can be had from `named` only with
     /// the closure, which runs while the turn's handles are still good.
-    pub fn commit<T>(&mut self, with: impl FnOnce(&Desk, &[Effect]) -> T) -> (T, Vec<Thing>) {
+    pub fn commit<T>(&mut self, with: impl FnOnce(&Desk, Vec<Effect>) -> T) -> (T, Vec<Thing>) {
         let effects = std::mem::take(&mut self.effects);
-        let given = with(self, &effects);
+        let given = with(self, effects);
         for (key, written) in std::mem::take(&mut self.writes) {
             match written {
                 Some(value) => self.store.insert(key, value),
                 None => self.store.remove(&key),
             };
         }
-        self.before = None;
+        self.before = Before::default();
         (given, self.table.end_turn())
     }
 
@@ -186,16 +189,22 @@ impl Desk {
     pub fn undo(&mut self) {
         self.effects.clear();
         self.writes.clear();
-        if let Some(before) = self.before.take() {
-            self.table = before.table;
-            self.pins = before.pins;
-            self.links = before.links;
+        let before = std::mem::take(&mut self.before);
+        if let Some(table) = before.table {
+            self.table = table;
+        }
+        if let Some(pins) = before.pins {
+            self.pins = pins;
+        }
+        for (link, room) in before.links.into_iter().rev() {
+            self.links.insert(link, room);
         }
         self.table.end_turn();
     }
 
     /// Puts something that a message brings into the table, for the turn.
     pub fn bring(&mut self, thing: Thing) -> Option<Handle> {
+        self.before_table();
         self.table.insert(thing, false)
     }
 
@@ -216,7 +225,19 @@ impl Desk {
         self.pins.clear();
     }
 
+    /// Durable values are gone too.
+    pub(crate) fn wipe(&mut self) {
+        self.store.clear();
+    }
+
+    fn before_table(&mut self) {
+        if self.before.table.is_none() {
+            self.before.table = Some(self.table.clone());
+        }
+    }
+
     fn hand(&mut self, thing: Thing) -> Option<Granted> {
+        self.before_table();
         let found = self.table.find(&thing);
         let kind = kind(&thing);
         let handle = found.or_else(|| self.table.insert(thing, true))?;

@@ -1,6 +1,7 @@
 //! What lies in the queue: things that will happen, and what travels between actors.
 
 use crate::network::Pair;
+use crate::tally::Mark;
 use crate::{ActorKey, Edge, LinkEvent, Message, Reason, Thing};
 
 /// A happening at a time.
@@ -15,6 +16,8 @@ pub(crate) enum Event {
     Broken { pair: Pair, number: u64 },
     /// Two nodes can be connected again.
     Reachable { pair: Pair },
+    /// A node goes on.
+    Resume { node: usize },
 }
 
 /// Cargo on its way from one actor to another.
@@ -36,7 +39,7 @@ pub(crate) enum Cargo {
     Gone { token: u64, reason: Reason },
     Hello { link: u32 },
     Welcome { link: u32 },
-    Data { link: u32, body: Vec<u8> },
+    Data { link: u32, body: Vec<u8>, mark: Mark },
     Bye { link: u32 },
     Timer { key: u64, generation: u64 },
     Link(LinkEvent),
@@ -48,4 +51,18 @@ pub(crate) enum Cargo {
 pub(crate) struct Due {
     pub message: Message,
     pub asker: Option<Thing>,
+}
+
+impl Cargo {
+    /// Bytes on the wire, about.
+    pub fn bytes(&self) -> usize {
+        const HEADER: usize = 48;
+        HEADER
+            + match self {
+                Self::Letter { body, .. }
+                | Self::Publication { body }
+                | Self::Data { body, .. } => body.len(),
+                _ => 0,
+            }
+    }
 }

@@ -9,28 +9,37 @@
 //! unbounded while an actor is down, turns have no time budget, pins have no lease (`expire` says
 //! when one ends).
 
+mod baseline;
 mod deeds;
 mod desk;
 mod event;
+mod latency;
 mod links;
 mod machine;
 mod message;
 mod network;
 mod outages;
 mod outside;
+mod queue;
+pub mod scenario;
 mod simulation;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod turns;
 
+pub use baseline::Baseline;
 pub use desk::{Desk, Device, World};
+pub use latency::Latency;
 pub use machine::{Component, Machine};
 pub use message::{
     BusError, Class, Edge, Effect, Granted, Handle, Kind, Letter, LinkEvent, Message, Notice, Now,
     Reading, Reason, Refusal,
 };
 pub use network::Network;
+pub use scenario::{Fault, METRICS, Overlay, Report, Row, Run, Scenario, Step};
 pub use simulation::{Failure, Role, Simulation};
 pub use table::{ActorKey, Thing};
+pub use tally::{Frames, LEAST_BODY, Tally, Told};

@@ -1,10 +1,13 @@
 //! Topics, and the links between protocols that carry them.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use crate::event::{Cargo, Event, Parcel};
-use crate::network::{Pair, nanoseconds, pair};
+use crate::network::Pair;
 use crate::simulation::{Actor, Simulation};
+use crate::tally::Mark;
 use crate::{ActorKey, LinkEvent, Message, Reason, Thing, World};
 
 /// A link between the same protocol on two nodes.
@@ -18,7 +21,7 @@ pub(crate) struct Link {
 impl Link {
     /// A node has forgotten everything. (The other end is told when it takes the connection for
     /// broken.)
-    pub fn forget(&mut self, node: usize) {
+    fn forget(&mut self, node: usize) {
         for (end, knows) in self.ends.iter().zip(&mut self.knows) {
             *knows &= end.node != node;
         }
@@ -31,6 +34,98 @@ impl Link {
 
 /// What the name of a sensor begins with that is a topic.
 pub(crate) const SENSED: &str = "topic:";
+
+/// All links; found by number, and by either end.
+#[derive(Default)]
+pub(crate) struct Links {
+    by_number: BTreeMap<u32, Link>,
+    by_end: BTreeMap<(ActorKey, ActorKey), u32>,
+    next: u32,
+}
+
+impl Links {
+    /// The number of a new link between two ends; `None` if there is one.
+    fn open(&mut self, from: ActorKey, to: ActorKey) -> Option<u32> {
+        if self.by_end.contains_key(&(from, to)) {
+            return None;
+        }
+        let number = self.number();
+        self.by_number.insert(number, Link { ends: [from, to], knows: [true, false] });
+        self.by_end.insert((from, to), number);
+        self.by_end.insert((to, from), number);
+        Some(number)
+    }
+
+    fn number(&mut self) -> u32 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    pub fn remove(&mut self, number: u32) -> Option<Link> {
+        let link = self.by_number.remove(&number)?;
+        self.unlist(number, link.ends);
+        Some(link)
+    }
+
+    /// One end is done with a link; the other does not know yet, but either may open another.
+    fn close(&mut self, number: u32) {
+        if let Some(ends) = self.by_number.get(&number).map(|link| link.ends) {
+            self.unlist(number, ends);
+        }
+    }
+
+    fn unlist(&mut self, number: u32, [a, b]: [ActorKey; 2]) {
+        for ends in [(a, b), (b, a)] {
+            if self.by_end.get(&ends) == Some(&number) {
+                self.by_end.remove(&ends);
+            }
+        }
+    }
+
+    pub fn get(&self, number: u32) -> Option<&Link> {
+        self.by_number.get(&number)
+    }
+
+    /// The numbers of all links of one actor.
+    fn of(&self, key: ActorKey) -> Vec<u32> {
+        let least = ActorKey::default();
+        let most = ActorKey { node: usize::MAX, number: u64::MAX };
+        self.by_end.range((key, least)..=(key, most)).map(|(_, number)| *number).collect()
+    }
+
+    /// The numbers of all links between two nodes.
+    fn between(&self, a: usize, b: usize) -> Vec<u32> {
+        let key = |node, number| ActorKey { node, number };
+        let within = (key(a, 0), ActorKey::default())..=(key(a, u64::MAX), key(usize::MAX, 0));
+        let of_a = self.by_end.range(within);
+        of_a.filter(|((_, other), _)| other.node == b).map(|(_, number)| *number).collect()
+    }
+
+    /// A node has forgotten everything.
+    pub fn forget(&mut self, node: usize) {
+        let least = ActorKey { node, number: 0 };
+        let most = ActorKey { node, number: u64::MAX };
+        let end = ActorKey { node: usize::MAX, number: 0 };
+        let numbers = self.by_end.range((least, ActorKey::default())..=(most, end));
+        for number in numbers.map(|(_, number)| *number).collect::<Vec<_>>() {
+            if let Some(link) = self.by_number.get_mut(&number) {
+                link.forget(node);
+            }
+        }
+    }
+
+    /// The neighbours' nodes of a node.
+    pub fn neighbours(&self, node: usize) -> impl Iterator<Item = usize> {
+        let least = ActorKey { node, number: 0 };
+        let most = ActorKey { node, number: u64::MAX };
+        let end = ActorKey { node: usize::MAX, number: 0 };
+        let links = self.by_end.range((least, ActorKey::default())..=(most, end));
+        links
+            .filter(|(_, number)| self.by_number.get(number).is_some_and(|l| l.knows == [true; 2]))
+            .map(|((_, other), _)| other.node)
+    }
+}
+
 /// Bytes that a link's queue takes before it is full.
 const ROOM: usize = 256 << 10;
 
@@ -67,6 +162,12 @@ impl Simulation {
 
     /// Gives a body to the node's subscribers of a topic.
     pub(crate) fn deliver(&mut self, from: ActorKey, topic: &[u8], body: Vec<u8>) {
+        if let Some(tally) = &mut self.tally {
+            tally.delivered(self.now, from.node, &body);
+        }
+        if self.of(from.node).nth(1).is_none() {
+            return; // The protocol is alone on its node.
+        }
         let named = |name: &String| topic_id(name).as_slice() == topic;
         for (to, cargo) in self.takers(from, self.of(from.node), |_| false, named, &body) {
             self.local(to, cargo, 1);
@@ -98,35 +199,44 @@ impl Simulation {
     }
 
     pub(crate) fn connect(&mut self, from: ActorKey, id: &[u8]) {
-        let Some(name) = self.actors.get(&from).map(|actor| actor.role.name.clone()) else {
+        let Some(name) = self.actors.get(&from).map(|actor| &actor.role.name) else {
             return;
         };
-        let node = self.nodes.iter().position(|node| node.id == id);
-        let to = node.and_then(|node| self.named(node, &name)).filter(|to| *to != from);
-        let link = self.next_link;
-        let Some(to) = to else {
-            self.next_link += 1;
-            let down = LinkEvent::Down { link, node: id.to_vec(), reason: Reason::NoActor };
-            return self.local(from, Cargo::Link(down), 1);
+        let there = self.of_id(id).filter(|node| *node != from.node);
+        let Some(to) = there.and_then(|node| self.named(node, name)) else {
+            return self.open_in_vain(from, id, there);
         };
-        let ends = [from, to];
-        if self.links.values().any(|link| link.ends == ends || link.ends == [to, from]) {
-            return;
+        if let Some(link) = self.links.open(from, to) {
+            self.travel(from, to, Cargo::Hello { link });
         }
-        self.next_link += 1;
-        self.links.insert(link, Link { ends, knows: [true, false] });
-        self.travel(from, to, Cargo::Hello { link });
+    }
+
+    /// Nobody there answers to the name. As between nodes: the other node takes the link, finds
+    /// that nobody wants it, and closes it.
+    fn open_in_vain(&mut self, from: ActorKey, id: &[u8], there: Option<usize>) {
+        let (link, node) = (self.links.number(), id.to_vec());
+        let wait = there.map_or(0, |there| self.roads.rtt(from.node, there));
+        if there.is_some_and(|there| self.connected(from.node, there)) {
+            self.local(from, Cargo::Link(LinkEvent::Up { link, node: node.clone() }), wait);
+        }
+        let down = LinkEvent::Down { link, node, reason: Reason::NoActor };
+        self.local(from, Cargo::Link(down), wait + 1);
     }
 
     pub(crate) fn disconnect(&mut self, from: ActorKey, number: u32) {
-        if let Some(link) = self.links.remove(&number) {
-            self.travel(from, link.other(from), Cargo::Bye { link: number });
+        if let Some(to) = self.links.get(number).map(|link| link.other(from)) {
+            self.links.close(number);
+            self.travel(from, to, Cargo::Bye { link: number });
         }
     }
 
     pub(crate) fn transmit(&mut self, from: ActorKey, number: u32, body: Vec<u8>) {
-        if let Some(to) = self.links.get(&number).map(|link| link.other(from)) {
-            self.travel(from, to, Cargo::Data { link: number, body });
+        if let Some(to) = self.links.get(number).map(|link| link.other(from)) {
+            let mark = match &mut self.tally {
+                Some(tally) => tally.sent(from.node, &body),
+                None => Mark::default(),
+            };
+            self.travel(from, to, Cargo::Data { link: number, body, mark });
         }
     }
 
@@ -139,18 +249,22 @@ impl Simulation {
     ) -> Option<Message> {
         let node = self.nodes[from.node].id.to_vec();
         let event = match cargo {
-            Cargo::Hello { link } if self.links.contains_key(&link) => {
+            Cargo::Hello { link } if self.links.get(link).is_some() => {
                 self.travel(to, from, Cargo::Welcome { link });
                 self.up(link, from, to)
             }
-            Cargo::Welcome { link } if self.links.contains_key(&link) => self.up(link, from, to),
-            Cargo::Data { link, body } => {
+            Cargo::Welcome { link } if self.links.get(link).is_some() => self.up(link, from, to),
+            Cargo::Data { link, body, mark } => {
                 self.give_room(link, from, body.len());
                 self.actors.get(&to)?.desk.links.get(&link)?;
+                if let Some(tally) = &mut self.tally {
+                    tally.received(to.node, mark);
+                }
                 LinkEvent::Data { link, body }
             }
             Cargo::Bye { link } => {
-                self.actors.get_mut(&to)?.desk.links.remove(&link)?;
+                self.links.remove(link)?;
+                self.actors.get_mut(&to)?.desk.links.remove(&link);
                 LinkEvent::Down { link, node, reason: Reason::Stopped }
             }
             _ => return None,
@@ -160,8 +274,7 @@ impl Simulation {
 
     /// An incarnation ends, and its links with it.
     pub(crate) fn drop_links(&mut self, key: ActorKey) {
-        let own = self.links.iter().filter(|(_, link)| link.ends.contains(&key));
-        for number in own.map(|(number, _)| *number).collect::<Vec<_>>() {
+        for number in self.links.of(key) {
             self.disconnect(key, number);
         }
         if let Some(actor) = self.actors.get_mut(&key) {
@@ -171,19 +284,23 @@ impl Simulation {
 
     /// A connection is broken, and the links over it with it.
     pub(crate) fn break_links(&mut self, broken: Pair) {
-        let over = |link: &Link| pair(link.ends[0].node, link.ends[1].node) == broken;
-        let numbers: Vec<_> =
-            self.links.iter().filter(|(_, link)| over(link)).map(|(number, _)| *number).collect();
-        for number in numbers {
-            let Some(link) = self.links.remove(&number) else {
+        for number in self.links.between(broken.0, broken.1) {
+            self.break_link(number);
+        }
+    }
+
+    /// Both ends that know of a link hear that it is broken.
+    pub(crate) fn break_link(&mut self, number: u32) {
+        let Some(link) = self.links.remove(number) else {
+            return;
+        };
+        for (end, knows) in link.ends.into_iter().zip(link.knows) {
+            let node = self.nodes[link.other(end).node].id.to_vec();
+            let Some(actor) = self.actors.get_mut(&end).filter(|_| knows) else {
                 continue;
             };
-            for (end, knows) in link.ends.into_iter().zip(link.knows) {
-                let node = self.nodes[link.other(end).node].id.to_vec();
-                let Some(actor) = self.actors.get_mut(&end).filter(|_| knows) else {
-                    continue;
-                };
-                actor.desk.links.remove(&number);
+            let open = actor.desk.links.remove(&number).is_some();
+            if open || end == link.ends[0] {
                 let down = LinkEvent::Down { link: number, node, reason: Reason::Unreachable };
                 self.local(end, Cargo::Link(down), 0);
             }
@@ -191,12 +308,14 @@ impl Simulation {
     }
 
     fn up(&mut self, link: u32, from: ActorKey, to: ActorKey) -> LinkEvent {
-        let delay = self.roads.of(pair(from.node, to.node)).delay;
-        let rtt = nanoseconds(delay.0).saturating_add(nanoseconds(delay.1));
+        let rtt = self.roads.rtt(from.node, to.node);
         if let Some(actor) = self.actors.get_mut(&to) {
             actor.desk.links.insert(link, ROOM);
         }
-        if let Some(link) = self.links.get_mut(&link) {
+        if let Some(tally) = &mut self.tally {
+            tally.link_up();
+        }
+        if let Some(link) = self.links.by_number.get_mut(&link) {
             link.knows = [true, true];
         }
         self.local(to, Cargo::Link(LinkEvent::Rtt { link, rtt }), 1);
@@ -204,7 +323,7 @@ impl Simulation {
     }
 
     /// Bytes have left a queue. A queue that was more than half full tells so when it no longer is.
-    fn give_room(&mut self, link: u32, sender: ActorKey, bytes: usize) {
+    pub(crate) fn give_room(&mut self, link: u32, sender: ActorKey, bytes: usize) {
         let Some(actor) = self.actors.get_mut(&sender) else {
             return;
         };

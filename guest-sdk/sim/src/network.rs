@@ -6,20 +6,27 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::ActorKey;
 use crate::event::Parcel;
+use crate::{ActorKey, Latency};
 
 /// How one pair of nodes, or all of them, are connected.
 ///
 /// Letters and link data travel over a transport: a lost datagram costs them time, a doubled one is
 /// dropped, and their order holds for each pair of actors. Publications, where no protocol carries
 /// them, are bare datagrams: they meet loss, doubling and reordering as they are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Network {
     /// Shortest and longest time of a datagram from node to node.
     pub delay: (Duration, Duration),
+    /// Whether that is drawn for each datagram, for each pair, or by a map.
+    pub latency: Latency,
+    /// Bytes per second that a node sends; what is more waits. 0: any number.
+    pub bandwidth: u64,
     /// Share of datagrams that are lost, 0 to 1.
     pub loss: f64,
+    /// Share of what protocols send over links that vanishes for good, as on a link of bare
+    /// datagrams.
+    pub vanish: f64,
     /// Share that arrive twice.
     pub duplicate: f64,
     /// Share that later ones may overtake.
@@ -32,7 +39,9 @@ impl Default for Network {
     fn default() -> Self {
         let delay = (Duration::from_millis(1), Duration::from_millis(20));
         let patience = Duration::from_secs(10);
-        Self { delay, loss: 0.0, duplicate: 0.0, reorder: 0.0, patience }
+        let (latency, bandwidth) = (Latency::Each, 0);
+        let (loss, vanish, duplicate, reorder) = (0.0, 0.0, 0.0, 0.0);
+        Self { delay, latency, bandwidth, loss, vanish, duplicate, reorder, patience }
     }
 }
 
@@ -78,8 +87,17 @@ pub(crate) struct Outage {
     pub number: u64,
     /// Both ends know by now.
     pub broken: bool,
+    /// Only what comes from this node is stopped.
+    pub only: Option<usize>,
     /// Waits for the outage's end.
     pub held: Vec<Parcel>,
+}
+
+impl Outage {
+    /// Whether what a node sends is stopped.
+    pub fn stops(&self, from: usize) -> bool {
+        self.broken || self.only.is_none_or(|only| only == from)
+    }
 }
 
 /// All roads between nodes.
@@ -88,14 +106,22 @@ pub(crate) struct Roads {
     pub usual: Network,
     pub special: BTreeMap<Pair, Network>,
     pub cuts: BTreeSet<Pair>,
+    /// Directions that are cut.
+    pub one_way: BTreeSet<(usize, usize)>,
+    /// The side of a split that each node is on.
+    pub sides: Vec<u32>,
+    /// Sets the delays of this run's pairs apart from those of others.
+    pub salt: u64,
     pub outages: BTreeMap<Pair, Outage>,
     pub last: BTreeMap<(ActorKey, ActorKey), u64>,
+    /// Until when each node's line is busy.
+    pub busy: BTreeMap<usize, u64>,
     /// Datagrams lost and doubled so far.
     pub lost: u64,
     pub doubled: u64,
 }
 
-/// The time that one datagram more takes to be missed and sent again, beyond a round trip.
+/// The longest delay of an acknowledgement (RFC 9002, section 6.2).
 const RETRANSMIT: u64 = 25_000_000;
 /// A letter on one node takes so long: time must pass, or two actors could talk for ever in one
 /// instant.
@@ -108,30 +134,87 @@ impl Roads {
         self.special.get(&pair).unwrap_or(&self.usual)
     }
 
+    /// Whether no cut keeps what one node sends from another.
+    pub fn open(&self, from: usize, to: usize) -> bool {
+        let side = |node: usize| self.sides.get(node).copied().unwrap_or(0);
+        side(from) == side(to)
+            && (self.cuts.is_empty() || !self.cuts.contains(&pair(from, to)))
+            && (self.one_way.is_empty() || !self.one_way.contains(&(from, to)))
+    }
+
+    /// The sender whose direction alone is cut.
+    pub fn cut_one_way(&self, (a, b): Pair) -> Option<usize> {
+        match (self.open(a, b), self.open(b, a)) {
+            (false, true) => Some(a),
+            (true, false) => Some(b),
+            _ => None,
+        }
+    }
+
+    /// A round trip without losses and queues, on average.
+    pub fn rtt(&self, a: usize, b: usize) -> u64 {
+        let network = self.of(pair(a, b));
+        let (least, most) = (nanoseconds(network.delay.0), nanoseconds(network.delay.1));
+        match network.latency.between((a, b), (least, most), self.salt) {
+            Some(delay) => delay.saturating_mul(2),
+            None => least.saturating_add(most),
+        }
+    }
+
     /// When something sent now over the transport arrives: after all that was sent before it.
     pub fn transport(
         &mut self,
         from: ActorKey,
         to: ActorKey,
-        now: u64,
+        (now, bytes): (u64, usize),
         chance: &mut Chance,
     ) -> u64 {
         let mut at = now + LOCAL;
         if from.node != to.node {
-            let network = self.of(pair(from.node, to.node)).clone();
-            at = now + draw(&network, chance);
-            let mut tries = 0;
-            while tries < TRIES && chance.happens(network.loss) {
-                at += nanoseconds(network.delay.1) * 2 + RETRANSMIT;
-                tries += 1;
+            let network = *self.of(pair(from.node, to.node));
+            let leaves = self.leaves(from.node, (now, bytes), network.bandwidth);
+            at = leaves + self.draw(from.node, to.node, chance);
+            if network.loss > 0.0 {
+                at += self.losses(from.node, to.node, network.loss, chance);
             }
-            self.lost += u64::from(tries);
             self.doubled += u64::from(chance.happens(network.duplicate));
         }
         let last = self.last.entry((from, to)).or_default();
         // Never the same instant, so that order is plain to see.
         *last = at.max(*last + 1);
         *last
+    }
+
+    /// What losses cost: each is noticed after a probe timeout (RFC 9002, section 6.2: the
+    /// round trip, four times its variation, and the longest delay of an acknowledgement), which
+    /// doubles.
+    fn losses(&mut self, from: usize, to: usize, loss: f64, chance: &mut Chance) -> u64 {
+        let timeout = self.rtt(from, to) / 8 * 9 + RETRANSMIT;
+        let (mut cost, mut tries) = (0, 0);
+        while tries < TRIES && chance.happens(loss) {
+            cost += timeout << tries.min(6);
+            tries += 1;
+        }
+        self.lost += u64::from(tries);
+        cost
+    }
+
+    /// When the last byte is on the line.
+    fn leaves(&mut self, node: usize, (now, bytes): (u64, usize), bandwidth: u64) -> u64 {
+        if bandwidth == 0 {
+            return now;
+        }
+        let busy = self.busy.entry(node).or_default();
+        let takes = (bytes as u64).saturating_mul(1_000_000_000) / bandwidth;
+        *busy = now.max(*busy) + takes;
+        *busy
+    }
+
+    fn draw(&self, a: usize, b: usize, chance: &mut Chance) -> u64 {
+        let network = self.of(pair(a, b));
+        let (least, most) = (nanoseconds(network.delay.0), nanoseconds(network.delay.1));
+        let fixed = network.latency.between((a, b), (least, most), self.salt);
+        fixed.unwrap_or_else(|| least + chance.below(most.saturating_sub(least) + 1))
     }
 
     /// When the copies of a bare datagram sent now arrive: none, one or two.
@@ -143,14 +226,14 @@ impl Roads {
         chance: &mut Chance,
     ) -> Vec<u64> {
         if from.node == to.node {
-            return vec![self.transport(from, to, now, chance)];
+            return vec![self.transport(from, to, (now, 0), chance)];
         }
-        let network = self.of(pair(from.node, to.node)).clone();
+        let network = *self.of(pair(from.node, to.node));
         if chance.happens(network.loss) {
             self.lost += 1;
             return Vec::new();
         }
-        let mut at = now + draw(&network, chance);
+        let mut at = now + self.draw(from.node, to.node, chance);
         if chance.happens(network.reorder) {
             at += chance.below(nanoseconds(network.delay.1) * 4);
         } else {
@@ -161,7 +244,7 @@ impl Roads {
         let mut copies = vec![at];
         if chance.happens(network.duplicate) {
             self.doubled += 1;
-            copies.push(at + draw(&network, chance));
+            copies.push(at + self.draw(from.node, to.node, chance));
         }
         copies
     }
@@ -169,9 +252,4 @@ impl Roads {
 
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     duration.as_nanos().try_into().unwrap_or(u64::MAX)
-}
-
-fn draw(network: &Network, chance: &mut Chance) -> u64 {
-    let (least, most) = (nanoseconds(network.delay.0), nanoseconds(network.delay.1));
-    least + chance.below(most.saturating_sub(least) + 1)
 }

@@ -1,5 +1,6 @@
 //! Cuts and crashes: what travels meanwhile waits, comes back with its reason, or is lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{Cargo, Event, Parcel};
@@ -24,10 +25,72 @@ impl Simulation {
         self.regain(pair(a, b));
     }
 
-    /// Heals all cuts.
+    /// Cuts one direction only. The connection breaks after [`Network::patience`]: what comes the
+    /// other way can't be acknowledged.
+    pub fn cut_one_way(&mut self, from: usize, to: usize) {
+        self.trace.note(&("cut one way", self.now, from, to));
+        self.roads.one_way.insert((from, to));
+        self.lose(pair(from, to));
+    }
+
+    /// Splits the nodes: those of different numbers can't reach each other. Nodes beyond the list
+    /// have number 0.
+    pub fn split(&mut self, sides: &[u32]) {
+        self.trace.note(&("split", self.now, sides));
+        self.roads.sides = sides.to_vec();
+        for node in 0..self.nodes.len() {
+            for other in self.nodes[node].met.clone() {
+                if !self.roads.open(node, other) {
+                    self.lose(pair(node, other));
+                }
+            }
+        }
+    }
+
+    /// Heals all cuts and splits.
     pub fn heal(&mut self) {
         for (a, b) in std::mem::take(&mut self.roads.cuts) {
             self.mend(a, b);
+        }
+        self.trace.note(&("heal", self.now));
+        self.roads.one_way.clear();
+        self.roads.sides.clear();
+        for pair in self.roads.outages.keys().copied().collect::<Vec<_>>() {
+            self.regain(pair);
+        }
+    }
+
+    /// A node stands still for a while, as a busy or suspended machine does: what reaches it
+    /// waits, its timers too. After [`Network::patience`] its connections break.
+    pub fn pause(&mut self, node: usize, time: Duration) {
+        self.trace.note(&("pause", self.now, node, time));
+        if !self.nodes[node].up || self.nodes[node].paused.is_some() {
+            return;
+        }
+        self.nodes[node].paused = Some(Vec::new());
+        self.schedule(self.now + nanoseconds(time), Event::Resume { node });
+        if time > self.roads.usual.patience {
+            for other in self.nodes[node].met.clone() {
+                self.lose(pair(node, other));
+            }
+        }
+    }
+
+    /// A node goes on.
+    pub(crate) fn resume(&mut self, node: usize) {
+        for event in self.nodes[node].paused.take().unwrap_or_default() {
+            self.happen(event);
+        }
+        for other in self.nodes[node].met.clone() {
+            self.regain(pair(node, other));
+        }
+    }
+
+    /// What became of cargo that vanished on its way: only a link's bytes do, where the network
+    /// says so.
+    fn lost(&mut self, parcel: Parcel) {
+        if let Cargo::Data { link, body, .. } = parcel.cargo {
+            self.give_room(link, parcel.from, body.len());
         }
     }
 
@@ -54,8 +117,9 @@ impl Simulation {
             actor.waiting.clear();
             actor.desk.forget();
         }
-        self.links.values_mut().for_each(|link| link.forget(node));
-        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+        self.nodes[node].paused = None;
+        self.links.forget(node);
+        for other in self.nodes[node].met.clone() {
             self.lose(pair(node, other));
         }
     }
@@ -77,7 +141,7 @@ impl Simulation {
 
     /// A node is up: it meets its peers.
     pub(crate) fn booted(&mut self, node: usize) {
-        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+        for other in self.may_meet(node) {
             let pair = pair(node, other);
             if let Some(outage) = self.roads.outages.get(&pair) {
                 // The other end can't take a new process for the old one.
@@ -91,25 +155,51 @@ impl Simulation {
         }
     }
 
-    /// Whether two nodes can reach each other now.
-    pub(crate) fn connected(&self, a: usize, b: usize) -> bool {
-        a == b
-            || (self.nodes[a].up
-                && self.nodes[b].up
-                && !self.roads.outages.contains_key(&pair(a, b)))
+    /// Whether what one node sends can reach another now.
+    pub(crate) fn connected(&self, from: usize, to: usize) -> bool {
+        from == to
+            || (self.nodes[from].up
+                && self.nodes[to].up
+                && self.roads.open(from, to)
+                && !self.roads.outages.get(&pair(from, to)).is_some_and(|o| o.stops(from)))
+    }
+
+    /// The nodes that a node has met, may tell of itself, or may be told of.
+    fn may_meet(&self, node: usize) -> BTreeSet<usize> {
+        let mut others = self.nodes[node].met.clone();
+        match &self.nodes[node].peers {
+            Some(peers) => others.extend(peers),
+            None => others.extend(0..self.nodes.len()),
+        }
+        let all = self.nodes.iter().enumerate();
+        let knows =
+            |peers: &Option<Vec<usize>>| peers.as_ref().is_none_or(|peers| peers.contains(&node));
+        others.extend(all.filter(|(_, other)| knows(&other.peers)).map(|(index, _)| index));
+        others.remove(&node);
+        others
     }
 
     /// Sends cargo on its way.
     pub(crate) fn travel(&mut self, from: ActorKey, to: ActorKey, cargo: Cargo) {
         let parcel = Parcel { from, to, cargo };
-        let known = to.node < self.nodes.len();
-        if known
-            && from.node != to.node
-            && self.roads.outages.contains_key(&pair(from.node, to.node))
-        {
-            return self.hold(parcel);
+        if from.node != to.node && to.node < self.nodes.len() {
+            self.nodes[from.node].met.insert(to.node);
+            self.nodes[to.node].met.insert(from.node);
+            let outage = self.roads.outages.get(&pair(from.node, to.node));
+            if !self.roads.open(from.node, to.node) || outage.is_some_and(|o| o.stops(from.node)) {
+                return self.hold(parcel);
+            }
         }
-        let at = self.roads.transport(from, to, self.now, &mut self.chance);
+        let bytes = parcel.cargo.bytes();
+        let vanish = self.roads.usual.vanish;
+        if vanish > 0.0
+            && from.node != to.node
+            && self.chance.happens(vanish)
+            && let Cargo::Data { .. } = parcel.cargo
+        {
+            return self.lost(parcel);
+        }
+        let at = self.roads.transport(from, to, (self.now, bytes), &mut self.chance);
         self.schedule(at, Event::Arrive { parcel, life: None });
     }
 
@@ -138,10 +228,11 @@ impl Simulation {
             Cargo::Letter { token, .. } => Cargo::Failed { token, reason },
             Cargo::Watch { token } => Cargo::Gone { token, reason },
             Cargo::Hello { link } => {
-                self.links.remove(&link);
+                self.links.remove(link);
                 let node = self.nodes[to.node].id.to_vec();
                 Cargo::Link(LinkEvent::Down { link, node, reason })
             }
+            Cargo::Bye { link } => return self.break_link(link),
             // Nobody waits for the rest.
             _ => return,
         };
@@ -197,14 +288,16 @@ impl Simulation {
         }
         self.next_outage += 1;
         let number = self.next_outage;
-        self.roads.outages.insert(pair, Outage { number, ..Outage::default() });
+        let up = self.nodes[pair.0].up && self.nodes[pair.1].up;
+        let only = if up { self.roads.cut_one_way(pair) } else { None };
+        self.roads.outages.insert(pair, Outage { number, only, ..Outage::default() });
         let patience = nanoseconds(self.roads.of(pair).patience);
         self.schedule(self.now + patience, Event::Broken { pair, number });
     }
 
     fn regain(&mut self, pair: Pair) {
         let up = self.nodes[pair.0].up && self.nodes[pair.1].up;
-        if !up || self.roads.cuts.contains(&pair) {
+        if !up || !self.roads.open(pair.0, pair.1) || !self.roads.open(pair.1, pair.0) {
             return;
         }
         let Some(outage) = self.roads.outages.remove(&pair) else {

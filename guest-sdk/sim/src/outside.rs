@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::event::Cargo;
 use crate::network::{nanoseconds, pair};
 use crate::simulation::Simulation;
-use crate::{ActorKey, Edge, Machine, Network, Reading};
+use crate::{ActorKey, Edge, LinkEvent, Machine, Network, Reading, Tally};
 
 impl Simulation {
     /// Whom a node's protocols are told of when it boots; without this, all other nodes.
@@ -17,6 +17,66 @@ impl Simulation {
     /// time.
     pub fn wall(&mut self, node: usize, wall: Option<Duration>) {
         self.nodes[node].wall = wall.map(nanoseconds);
+    }
+
+    /// How many parts per million a node's clock goes too fast (below 0: too slow). Timers that
+    /// run go on as they were.
+    pub fn drift(&mut self, node: usize, parts: i32) {
+        self.nodes[node].drift = parts.clamp(-500_000, 500_000).into();
+    }
+
+    /// Forgets a node's durable values, as a new disk does. For a node that is down.
+    pub fn wipe(&mut self, node: usize) {
+        for key in self.on(node) {
+            if let Some(actor) = self.actors.get_mut(&key) {
+                actor.desk.wipe();
+            }
+        }
+    }
+
+    /// Somebody on a node publishes on a topic.
+    pub fn publish_at(&mut self, node: usize, topic: [u8; 16], body: &[u8]) {
+        for protocol in self.protocols(node) {
+            let (topic, body) = (topic.to_vec(), body.to_vec());
+            self.local(protocol, Cargo::Link(LinkEvent::Published { topic, body }), 0);
+        }
+    }
+
+    /// Stops a node's actors, which tells their neighbours.
+    pub fn leave(&mut self, node: usize) {
+        for key in self.on(node) {
+            self.drop_links(key);
+        }
+    }
+
+    /// A round trip between two nodes without losses and queues, on average: nanoseconds.
+    pub fn rtt(&self, a: usize, b: usize) -> u64 {
+        self.roads.rtt(a, b)
+    }
+
+    /// Whether a node is up.
+    pub fn is_up(&self, node: usize) -> bool {
+        self.nodes[node].up
+    }
+
+    /// How many nodes there are, up or down.
+    pub fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The nodes to which a node has links that both ends know of.
+    pub fn neighbours(&self, node: usize) -> Vec<usize> {
+        self.links.neighbours(node).collect()
+    }
+
+    /// Counts from now on what goes over links.
+    pub fn count_with(&mut self, tally: Tally) {
+        self.tally = Some(Box::new(tally));
+    }
+
+    /// What was counted.
+    pub fn tally(&mut self) -> Option<&mut Tally> {
+        self.tally.as_deref_mut()
     }
 
     /// Connects two nodes otherwise than the rest.

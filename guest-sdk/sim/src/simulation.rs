@@ -1,11 +1,13 @@
 //! The simulation: nodes, actors, and the queue that drives them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::event::{Cargo, Event, Parcel};
-use crate::links::Link;
+use crate::links::Links;
 use crate::network::{Chance, Roads, nanoseconds};
+use crate::queue::Queue;
+use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::{ActorKey, Component, Desk, Machine, Network, Reading, Thing, World};
 
@@ -47,16 +49,17 @@ pub struct Simulation {
     pub(crate) actors: BTreeMap<ActorKey, Actor>,
     pub(crate) components: BTreeMap<String, (World, Component)>,
     pub(crate) roads: Roads,
-    pub(crate) links: BTreeMap<u32, Link>,
+    pub(crate) links: Links,
+    pub(crate) tally: Option<Box<Tally>>,
     pub(crate) next_number: u64,
     pub(crate) next_ask: u64,
-    pub(crate) next_link: u32,
     pub(crate) next_outage: u64,
     pub(crate) failures: Vec<Failure>,
     pub(crate) read: fn(&[u8]) -> Option<f64>,
     pub(crate) log: VecDeque<(Duration, ActorKey, String)>,
-    queue: BTreeMap<(u64, u64), Event>,
-    next_event: u64,
+    pub(crate) queue: Queue,
+    boot_within: u64,
+    ids: BTreeMap<[u8; 32], usize>,
     turns: u64,
 }
 
@@ -70,6 +73,26 @@ pub(crate) struct Node {
     pub peers: Option<Vec<usize>>,
     pub sensors: BTreeMap<String, Reading>,
     pub ambient: Option<Reading>,
+    /// Nodes that it has exchanged something with.
+    pub met: BTreeSet<usize>,
+    /// What reaches it while it stands still.
+    pub paused: Option<Vec<Event>>,
+    /// Parts per million that its clock goes too fast.
+    pub drift: i64,
+}
+
+impl Node {
+    /// What its clock shows, if it started at its boot: nanoseconds.
+    pub fn clock(&self, now: u64) -> u64 {
+        let passed = now.saturating_sub(self.booted_at);
+        passed.saturating_add_signed((i128::from(passed) * i128::from(self.drift) / MILLION) as i64)
+    }
+
+    /// How long a span of its clock really is.
+    pub fn span(&self, time: u64) -> u64 {
+        let less = i128::from(time) * i128::from(self.drift) / (MILLION + i128::from(self.drift));
+        time.saturating_add_signed(-less as i64)
+    }
 }
 
 pub(crate) struct Actor {
@@ -104,30 +127,35 @@ const FAILURES: usize = 1000;
 const BOOT: u64 = 1_000_000_000;
 /// What clocks show when a simulation begins, about: some day in 2026.
 const EPOCH: u64 = 1_780_000_000_000_000_000;
+/// Drift is in millionths.
+const MILLION: i128 = 1_000_000;
 /// How far apart the nodes' clocks are.
 const SKEW: u64 = 100_000_000;
 
 impl Simulation {
     /// An empty simulation. All chance comes from `seed`.
     pub fn new(seed: u64, network: Network) -> Self {
+        let mut chance = Chance::new(seed);
+        let salt = chance.seed();
         Self {
             now: 0,
-            chance: Chance::new(seed),
+            chance,
             trace: Trace::default(),
             nodes: Vec::new(),
             actors: BTreeMap::new(),
             components: BTreeMap::new(),
-            roads: Roads { usual: network, ..Roads::default() },
-            links: BTreeMap::new(),
+            roads: Roads { usual: network, salt, ..Roads::default() },
+            links: Links::default(),
+            tally: None,
             next_number: 0,
             next_ask: 0,
-            next_link: 0,
             next_outage: 0,
             failures: Vec::new(),
             read: |_| None,
             log: VecDeque::new(),
-            queue: BTreeMap::new(),
-            next_event: 0,
+            queue: Queue::default(),
+            boot_within: BOOT,
+            ids: BTreeMap::new(),
             turns: 0,
         }
     }
@@ -135,7 +163,7 @@ impl Simulation {
     /// Adds a node and gives its index. `reading` is what its sensors read.
     pub fn node(&mut self, reading: Option<f64>) -> usize {
         let index = self.nodes.len();
-        let booted_at = self.now + 1 + self.chance.below(BOOT);
+        let booted_at = self.now + 1 + self.chance.below(self.boot_within);
         let ambient = reading.map(|value| Reading { value, at: 0 });
         self.nodes.push(Node {
             id: self.chance.bytes(),
@@ -147,7 +175,11 @@ impl Simulation {
             peers: None,
             sensors: BTreeMap::new(),
             ambient,
+            met: BTreeSet::new(),
+            paused: None,
+            drift: 0,
         });
+        self.ids.insert(self.nodes[index].id, index);
         self.trace.note(&(index, reading.map(f64::to_bits)));
         self.schedule(booted_at, Event::Boot { node: index, life: 0 });
         index
@@ -203,16 +235,29 @@ impl Simulation {
     /// Lets virtual time pass.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now.saturating_add(nanoseconds(time));
-        while let Some(next) = self.queue.first_entry() {
-            let at = next.key().0;
-            if at > end {
-                break;
-            }
-            let event = next.remove();
-            self.now = at;
-            self.happen(event);
-        }
+        while self.step(end) {}
         self.now = end;
+    }
+
+    /// Lets virtual time pass up to the next happening, if that is before `end` (virtual time in
+    /// nanoseconds).
+    pub(crate) fn step(&mut self, end: u64) -> bool {
+        let Some((at, event)) = self.queue.pop_until(end) else {
+            return false;
+        };
+        self.now = at;
+        self.happen(event);
+        true
+    }
+
+    /// How long the nodes that are added from now on take to boot, at most.
+    pub fn boot_within(&mut self, time: Duration) {
+        self.boot_within = nanoseconds(time).max(1);
+    }
+
+    /// The node of this id.
+    pub fn of_id(&self, id: &[u8]) -> Option<usize> {
+        self.ids.get(id).copied()
     }
 
     /// A hash of all that happened until now.
@@ -266,8 +311,7 @@ impl Simulation {
     }
 
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
-        self.next_event += 1;
-        self.queue.insert((at, self.next_event), event);
+        self.queue.push(at, event);
     }
 
     /// Something for an actor that its own node makes; it dies with the node's present life.
@@ -294,7 +338,15 @@ impl Simulation {
         self.turns += 1;
     }
 
-    fn happen(&mut self, event: Event) {
+    pub(crate) fn happen(&mut self, event: Event) {
+        let here = match &event {
+            Event::Arrive { parcel, .. } => Some(parcel.to.node),
+            Event::Start { actor, .. } => Some(actor.node),
+            _ => None,
+        };
+        if let Some(paused) = here.and_then(|node| self.nodes.get_mut(node)?.paused.as_mut()) {
+            return paused.push(event);
+        }
         let lives = |sim: &Self, node: usize, life| sim.nodes[node].life == life;
         match event {
             Event::Boot { node, life } if lives(self, node, life) => self.boot(node),
@@ -307,6 +359,7 @@ impl Simulation {
             }
             Event::Broken { pair, number } => self.broken(pair, number),
             Event::Reachable { pair } => self.tell_reachable(pair),
+            Event::Resume { node } => self.resume(node),
         }
     }
 }

@@ -97,6 +97,7 @@ impl Simulation {
                     actor.timers.get(&key).filter(|timer| timer.generation == generation)?;
                 let (body, every) = (timer.body.clone(), timer.every);
                 if every > 0 {
+                    let every = self.nodes[to.node].span(every).max(1);
                     self.local(to, Cargo::Timer { key, generation }, every);
                 } else {
                     actor.timers.remove(&key);
@@ -127,7 +128,7 @@ impl Simulation {
     fn turn(&mut self, key: ActorKey, due: Option<Due>) {
         let seed = self.chance.seed();
         let node = &self.nodes[key.node];
-        let monotonic = self.now.saturating_sub(node.booted_at);
+        let monotonic = node.clock(self.now);
         let now = Now { monotonic, wall: node.wall.map(|wall| wall + self.now), seed };
         let (sensors, ambient) = (node.sensors.clone(), node.ambient);
         let Some(actor) = self.actors.get_mut(&key) else {

@@ -41,6 +41,12 @@ pub(super) fn build(path: &Path, output: Option<&Path>, json: bool) -> anyhow::R
     Ok(())
 }
 
+/// The bytes of an actor crate's component.
+pub(super) fn component_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let built = component(path, None)?;
+    Ok(std::fs::read(built.file)?)
+}
+
 struct Built {
     cid: String,
     bytes: usize,
@@ -261,7 +267,7 @@ pub(super) fn wrap() -> Option<anyhow::Result<()>> {
     })
 }
 
-fn cargo() -> std::ffi::OsString {
+pub(super) fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gossip::{Core, Input, Output, What, limits};
+use gossip::{Core, Input, Output, What};
 
 pub const TOPIC: [u8; 16] = [7; 16];
 
@@ -26,6 +26,8 @@ enum Event {
     Arrive { to: usize, from: usize, session: u64, frame: Arc<[u8]> },
     Room { node: usize, to: usize, session: u64 },
     Tick { node: usize, life: u64 },
+    Open { from: usize, to: usize },
+    Closed { to: usize, from: usize, there: bool },
 }
 
 struct Node {
@@ -47,9 +49,12 @@ pub struct Net {
     pub chance: Chance,
     /// In thousandths; whole frames vanish.
     pub loss: u64,
-    /// Bytes that a direction of a link holds.
+    /// Bytes that a direction of a link holds, but always one frame: a node's queue is longer than
+    /// the longest frame.
     pub queue: usize,
     pub frames: u64,
+    /// Pairs that can't reach each other.
+    pub cut: BTreeSet<(usize, usize)>,
     nodes: Vec<Node>,
     edges: BTreeMap<(usize, usize), Edge>,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
@@ -64,6 +69,7 @@ impl Net {
             loss: 0,
             queue: usize::MAX,
             frames: 0,
+            cut: BTreeSet::new(),
             nodes: Vec::new(),
             edges: BTreeMap::new(),
             events: BinaryHeap::new(),
@@ -89,30 +95,53 @@ impl Net {
         &self.nodes[node].core
     }
 
+    pub fn core_of(&mut self, node: usize) -> &mut Core {
+        &mut self.nodes[node].core
+    }
+
     /// Swaps a node's core for one restored from its saved bytes.
     pub fn swap(&mut self, node: usize) {
         let saved = serde_ipld_dagcbor::to_vec(&self.nodes[node].core).unwrap();
         self.nodes[node].core = serde_ipld_dagcbor::from_slice(&saved).unwrap();
     }
 
+    /// Each node hears that it can reach the other.
     pub fn link(&mut self, a: usize, b: usize) {
-        let key = (a.min(b), a.max(b));
-        if a == b || self.edges.contains_key(&key) {
+        self.cut.remove(&(a.min(b), a.max(b)));
+        if a != b {
+            self.input(a, Input::Reachable(id(b)));
+            self.input(b, Input::Reachable(id(a)));
+        }
+    }
+
+    /// They can't reach each other from now on.
+    pub fn cut(&mut self, a: usize, b: usize) {
+        self.cut.insert((a.min(b), a.max(b)));
+        self.close(a, b, false);
+    }
+
+    fn close(&mut self, a: usize, b: usize, there: bool) {
+        if self.edges.remove(&(a.min(b), a.max(b))).is_some() {
+            for (to, from) in [(a, b), (b, a)] {
+                self.at(Duration::ZERO, Event::Closed { to, from, there });
+            }
+        }
+    }
+
+    fn open(&mut self, from: usize, to: usize) {
+        let key = (from.min(to), from.max(to));
+        if from == to || to >= self.nodes.len() || self.cut.contains(&key) {
+            return self.at(Duration::ZERO, Event::Closed { to: from, from: to, there: false });
+        }
+        if self.edges.contains_key(&key) {
             return;
         }
         self.count += 1;
         let edge =
             Edge { session: self.count, last: [self.now; 2], queued: [0; 2], blocked: [false; 2] };
         self.edges.insert(key, edge);
-        self.input(a, Input::Up(b as u32, [b as u8; 32]));
-        self.input(b, Input::Up(a as u32, [a as u8; 32]));
-    }
-
-    pub fn cut(&mut self, a: usize, b: usize) {
-        if self.edges.remove(&(a.min(b), a.max(b))).is_some() {
-            self.input(a, Input::Down(b as u32, [b as u8; 32], false));
-            self.input(b, Input::Down(a as u32, [a as u8; 32], false));
-        }
+        self.input(to, Input::Up(from as u32, id(from)));
+        self.input(from, Input::Up(to as u32, id(to)));
     }
 
     pub fn edges(&self) -> Vec<(usize, usize)> {
@@ -168,8 +197,17 @@ impl Net {
     fn take(&mut self, event: Event) {
         match event {
             Event::Tick { node, life } if self.nodes[node].life == life => {
-                self.at(limits::TICK, Event::Tick { node, life });
                 self.input(node, Input::Tick);
+                let wake = self.nodes[node].core.wake().saturating_sub(self.now);
+                // Soon enough for what an input in between may bring.
+                let soon = wake.clamp(Duration::from_millis(1), Duration::from_millis(20));
+                self.at(soon, Event::Tick { node, life });
+            }
+            Event::Open { from, to } => self.open(from, to),
+            Event::Closed { to, from, there } => {
+                if !self.edges.contains_key(&(to.min(from), to.max(from))) {
+                    self.input(to, Input::Down(from as u32, id(from), there));
+                }
             }
             Event::Tick { .. } => {}
             Event::Arrive { to, from, session, frame } => {
@@ -206,7 +244,16 @@ impl Net {
                     *self.nodes[node].delivered.entry(body).or_default() += 1;
                 }
                 Output::Transmit(link, what, frame) => self.transmit(node, link, what, frame),
-                Output::Connect(_) | Output::Disconnect(_) => unreachable!(),
+                Output::Connect(other) => {
+                    let to = usize::from(u16::from_le_bytes([other[0], other[1]]));
+                    self.at(Duration::from_millis(20), Event::Open { from: node, to });
+                }
+                Output::Disconnect(link) => {
+                    let delay = Duration::from_millis(60);
+                    self.edges.remove(&(node.min(link as usize), node.max(link as usize)));
+                    let closed = Event::Closed { to: link as usize, from: node, there: true };
+                    self.at(delay, closed);
+                }
             }
         }
     }
@@ -214,11 +261,13 @@ impl Net {
     fn transmit(&mut self, from: usize, link: u32, what: What, frame: Arc<[u8]>) {
         let to = link as usize;
         let delay = Duration::from_micros(5_000 + self.chance.below(45_000));
-        let edge = self.edges.get_mut(&(from.min(to), from.max(to))).expect("a link that is up");
+        let Some(edge) = self.edges.get_mut(&(from.min(to), from.max(to))) else {
+            return; // Its end is under way.
+        };
         let side = usize::from(from > to);
-        if edge.queued[side] + frame.len() > self.queue {
+        if edge.queued[side] > 0 && edge.queued[side] + frame.len() > self.queue {
             edge.blocked[side] = true;
-            return self.input(from, Input::Refused(link, what));
+            return self.input(from, Input::Refused(link, what, frame));
         }
         self.frames += 1;
         edge.queued[side] += frame.len();
@@ -238,6 +287,12 @@ pub fn seed() -> u64 {
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0xed6e);
     println!("SEED={seed}");
     seed
+}
+
+pub fn id(node: usize) -> [u8; 32] {
+    let mut id = [0x77; 32];
+    id[..2].copy_from_slice(&(node as u16).to_le_bytes());
+    id
 }
 
 pub fn set_of(edges: &[(usize, usize)]) -> BTreeSet<(usize, usize)> {

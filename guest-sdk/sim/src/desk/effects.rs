@@ -15,6 +15,16 @@ pub(super) const TRANSFER_BYTES: usize = 8 << 10;
 
 impl Desk {
     pub(super) fn check(&mut self, effect: &Effect) -> Result<Handle, Refusal> {
+        let table = matches!(
+            effect,
+            Effect::Send { .. }
+                | Effect::Keep { .. }
+                | Effect::Release { .. }
+                | Effect::Spawn { .. }
+        );
+        if table {
+            self.before_table();
+        }
         match effect {
             Effect::Send { to, body, carried, .. } => self.letter(*to, body, carried, true)?,
             Effect::Ask { to, body, carried, .. } => self.letter(*to, body, carried, false)?,
@@ -42,6 +52,9 @@ impl Desk {
             }
             Effect::Drive { pin, high } => match self.table.held(*pin) {
                 Some(Thing::Pin(name)) => {
+                    if self.before.pins.is_none() {
+                        self.before.pins = Some(self.pins.clone());
+                    }
                     self.pins.insert(name.clone(), *high);
                 }
                 _ => return Err(Refusal::BadHandle),
@@ -58,12 +71,15 @@ impl Desk {
             Effect::Connect { .. } => return Err(Refusal::BadHandle),
             Effect::Disconnect { link } => {
                 self.protocol()?;
-                self.links.remove(link).ok_or(Refusal::BadHandle)?;
+                let room = self.links.remove(link).ok_or(Refusal::BadHandle)?;
+                self.before.links.push((*link, room));
             }
             Effect::Transmit { link, body, .. } => {
                 self.protocol()?;
                 let room = self.links.get_mut(link).ok_or(Refusal::BadHandle)?;
-                *room = room.checked_sub(body.len()).ok_or(Refusal::OverLimit)?;
+                let left = room.checked_sub(body.len()).ok_or(Refusal::OverLimit)?;
+                self.before.links.push((*link, *room));
+                *room = left;
             }
             Effect::Deliver { body, .. } => {
                 self.protocol()?;

@@ -1,0 +1,42 @@
+//! Plays a scenario with gossip compiled natively: `edge-host sim --native` runs this.
+//!
+//! Arguments: the scenario's file, and `KEY=VALUE` for seed, nodes.
+
+use std::process::ExitCode;
+
+use gossip::Gossip;
+use sim::{Run, Scenario};
+
+fn main() -> ExitCode {
+    match play() {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("native: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play() -> Result<String, Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let file = arguments.next().ok_or("which scenario? Give its file first")?;
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    let mut scenario = Scenario::read(&text).map_err(|error| format!("{file}: {error}"))?;
+    let mut seed = 1;
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some(("seed", value)) => seed = value.parse()?,
+            Some(("nodes", value)) => scenario.nodes = value.parse()?,
+            _ => return Err(format!("{argument:?}: write seed=N or nodes=N").into()),
+        }
+    }
+    let run = Run::new(scenario, seed, guest_sdk::native::<Gossip>(), gossip::kind);
+    let report = run.play(&mut |done, of| {
+        // For whoever shows how far it is.
+        eprintln!("{done}/{of}");
+    });
+    Ok(serde_json::to_string(&report)?)
+}

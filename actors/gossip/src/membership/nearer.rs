@@ -1,0 +1,92 @@
+//! Nearer neighbours in place of farther ones: X-BOT's idea (Leitão and others, SRDS 2009).
+//!
+//! Four nodes take part: this one, its farthest neighbour `old`, a candidate that is nearer, and
+//! the candidate's farthest neighbour. The two in the middle become neighbours, and the two that
+//! are let go are told of each other, so that all keep as many as they had. The first
+//! [`UNBIASED`](crate::limits::UNBIASED) neighbours of a node are never given up for this.
+
+use std::time::Duration;
+
+use super::{Act, Member, Membership, Phase};
+use crate::event::{Counts, Node};
+use crate::limits::PEERS;
+use crate::wire::{Want, Why, Wire};
+
+impl Membership {
+    /// Measures the way to a node that might be nearer than a neighbour.
+    pub(super) fn look_nearer(&mut self, now: Duration, acts: &mut Vec<Act>) {
+        if self.farthest(None).is_none() || self.count() < self.wanted() {
+            return;
+        }
+        let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
+        let mut chance = self.chance.clone();
+        let candidate = self.passive.candidate(now, &mut chance, known);
+        self.chance = chance;
+        if let Some(node) = candidate {
+            self.open(now, node, Want::Probe, acts);
+        }
+    }
+
+    /// The round trip on a probing link is known.
+    pub(super) fn measured(&mut self, now: Duration, link: u32, acts: &mut Vec<Act>) {
+        let farthest = self.farthest(None);
+        let Some(member) = self.links.get_mut(&link) else { return };
+        let rtt = member.rtt.unwrap_or(Duration::MAX);
+        match farthest {
+            Some((_, old, old_rtt)) if rtt < old_rtt * 4 / 5 => {
+                member.phase = Phase::Offered(old);
+                member.since = now;
+                let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+                acts.push(Act::Say(link, Wire::Nearer { rtt_us, old }));
+            }
+            _ => {
+                let node = member.node;
+                self.links.remove(&link);
+                acts.push(Act::Disconnect(link));
+                self.passive.put_off(now, &node);
+            }
+        }
+    }
+
+    /// Another node offers to be a nearer neighbour.
+    pub(super) fn nearer(
+        &mut self,
+        now: Duration,
+        link: u32,
+        (rtt, old): (Duration, Node),
+        counts: &mut Counts,
+        acts: &mut Vec<Act>,
+    ) {
+        let room = self.count() < self.wanted();
+        let farthest = self.farthest(Some(old)).filter(|(_, _, theirs)| rtt < *theirs);
+        let peers = self.some_peers(0, PEERS);
+        let origin = self.origin;
+        let Some(member) = self.links.get_mut(&link) else { return };
+        if member.phase == Phase::Active {
+            return;
+        }
+        let you = member.node;
+        let accepted = room || farthest.is_some();
+        acts.push(Act::Say(link, Wire::Welcome { accepted, origin, you, peers }));
+        if !accepted {
+            return;
+        }
+        member.rtt.get_or_insert(rtt);
+        self.activate(now, link, false, counts, acts);
+        if let Some(member) = self.links.get_mut(&link) {
+            member.biased = true;
+        }
+        if let Some((farther, ..)) = farthest.filter(|_| !room) {
+            self.leave(now, farther, Why::Farther, Some(old), counts, acts);
+        }
+    }
+
+    /// The farthest neighbour that may be given up: its link, its node, its round trip.
+    fn farthest(&self, but: Option<Node>) -> Option<(u32, Node, Duration)> {
+        // Links that messages go over stay: the tree finds nearer ones by itself first.
+        let may = |member: &Member| member.biased && !member.useful && Some(member.node) != but;
+        let may = self.active().filter(|(_, member)| may(member));
+        let known = may.filter_map(|(link, member)| Some((link, member.node, member.rtt?)));
+        known.max_by_key(|(link, _, rtt)| (*rtt, *link))
+    }
+}

@@ -1,0 +1,210 @@
+//! `edge-host sim`: a scenario in the simulator, with the component that nodes run, or with the
+//! same source compiled natively.
+
+mod table;
+
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::Value;
+use sim::{Run, Scenario};
+
+use crate::wasm::Engine;
+
+/// What to simulate.
+#[derive(Args, Clone)]
+pub(super) struct Sim {
+    /// A scenario's file; or `report`: all that name what is to be reached, beside the references;
+    /// or `compare`: gossip beside flooding, plain push, hubs and leaves.
+    what: PathBuf,
+    /// All chance comes from it. May be given more than once.
+    #[arg(long, value_name = "N", default_value = "1")]
+    seed: Vec<u64>,
+    /// How many nodes, in place of what the scenario says.
+    #[arg(long, value_name = "N")]
+    nodes: Option<usize>,
+    /// Run the actor's source compiled natively, for speed.
+    #[arg(long)]
+    native: bool,
+    /// The actor: the folder of its crate, or a component's file (not with --native).
+    #[arg(long, value_name = "PATH", default_value = "actors/gossip")]
+    actor: PathBuf,
+    /// Where `report` finds scenarios.
+    #[arg(long, value_name = "DIR", default_value = "tests/scenarios")]
+    scenarios: PathBuf,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the frames of gossip are, by their second byte: names for people, as in its own `wire.rs`.
+const KINDS: [&str; 18] = [
+    "hello",
+    "welcome",
+    "walk",
+    "shuffle",
+    "shuffled",
+    "leave",
+    "introduce",
+    "shed",
+    "nearer",
+    "post",
+    "have",
+    "get",
+    "digest",
+    "more",
+    "beacon",
+    "attach",
+    "depth",
+    "root",
+];
+
+pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
+    match sim.what.to_str() {
+        Some("report") => table::report(sim),
+        Some("compare") => table::compare(sim),
+        _ => one(sim),
+    }
+}
+
+fn one(sim: &Sim) -> anyhow::Result<()> {
+    let actor = Actor::of(sim)?;
+    for seed in &sim.seed {
+        let report = actor.play(&sim.what, *seed, sim.nodes)?;
+        if sim.json {
+            println!("{report}");
+        } else {
+            table::rows(&report);
+        }
+    }
+    Ok(())
+}
+
+/// The actor, ready to be played with.
+enum Actor {
+    Native(PathBuf),
+    Component(sim::Component),
+}
+
+impl Actor {
+    fn of(sim: &Sim) -> anyhow::Result<Self> {
+        if sim.native {
+            return Ok(Self::Native(native(&sim.actor)?));
+        }
+        let bytes = if sim.actor.is_dir() {
+            super::build::component_bytes(&sim.actor)?
+        } else {
+            let file = sim.actor.display();
+            std::fs::read(&sim.actor).with_context(|| {
+                format!("can't read {file}: name an actor's folder or component with --actor")
+            })?
+        };
+        Ok(Self::Component(Engine::new()?.simulated(&bytes)?))
+    }
+
+    /// The report of one run.
+    fn play(&self, file: &Path, seed: u64, nodes: Option<usize>) -> anyhow::Result<Value> {
+        match self {
+            Self::Component(component) => {
+                let scenario = read(file, nodes)?;
+                let run = Run::new(scenario, seed, component.clone(), kind);
+                Ok(serde_json::to_value(run.play(&mut progress))?)
+            }
+            Self::Native(program) => {
+                read(file, nodes)?; // Its faults are told better here.
+                run_native(program, file, seed, nodes)
+            }
+        }
+    }
+}
+
+fn read(file: &Path, nodes: Option<usize>) -> anyhow::Result<Scenario> {
+    let text = std::fs::read_to_string(file).with_context(|| {
+        format!("can't read {}: name a scenario's file, `report` or `compare`", file.display())
+    })?;
+    let mut scenario =
+        Scenario::read(&text).with_context(|| format!("{} can't be played", file.display()))?;
+    if let Some(nodes) = nodes {
+        scenario.nodes = nodes;
+    }
+    Ok(scenario)
+}
+
+fn kind(frame: &[u8]) -> &'static str {
+    let kind = frame.get(1).and_then(|kind| KINDS.get(usize::from(*kind)));
+    kind.copied().unwrap_or("other")
+}
+
+/// Builds an actor's native player: the example of this name in its crate.
+fn native(actor: &Path) -> anyhow::Result<PathBuf> {
+    let manifest = actor.join("Cargo.toml");
+    if !manifest.is_file() {
+        bail!("{} has no Cargo.toml: name an actor's folder with --actor", actor.display());
+    }
+    let mut cargo = Command::new(super::build::cargo());
+    // A release may be made for size, as components are.
+    cargo.args(["build", "--profile", "bench", "--example", "native", "--message-format=json"]);
+    cargo.arg("--manifest-path").arg(&manifest).stderr(Stdio::null());
+    let output = cargo.output().context("can't run cargo: --native builds the actor with it")?;
+    if !output.status.success() {
+        bail!(
+            "{} doesn't build natively: `cargo build --example native` there says why",
+            actor.display()
+        );
+    }
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let made = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let program = made.filter_map(|line| Some(line["executable"].as_str()?.to_owned())).next_back();
+    program.map(PathBuf::from).context("cargo built no example `native`")
+}
+
+fn run_native(
+    program: &Path,
+    file: &Path,
+    seed: u64,
+    nodes: Option<usize>,
+) -> anyhow::Result<Value> {
+    let mut command = Command::new(program);
+    command.arg(file).arg(format!("seed={seed}"));
+    if let Some(nodes) = nodes {
+        command.arg(format!("nodes={nodes}"));
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let said = child.stderr.take().context("it has no standard error")?;
+    // Its answer is one line at the end, longer than a pipe holds: both are read at once.
+    let mut answer = child.stdout.take().context("it has no standard output")?;
+    let answer = std::thread::spawn(move || std::io::read_to_string(&mut answer));
+    let mut why = String::new();
+    for line in BufReader::new(said).lines() {
+        let line = line?;
+        let far = line
+            .split_once('/')
+            .and_then(|(done, of)| Some((done.parse().ok()?, of.parse().ok()?)));
+        match far {
+            Some((done, of)) => progress(done, of),
+            None => why = line,
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("{}: {why}", program.display());
+    }
+    let answer = answer.join().map_err(|_| anyhow::anyhow!("its answer was not read"))??;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// How far it is, where a person looks on.
+fn progress(done: u32, of: u32) {
+    let mut err = std::io::stderr();
+    if !err.is_terminal() {
+        return;
+    }
+    let width = 40;
+    let full = (u64::from(done) * width / u64::from(of.max(1))) as usize;
+    let end = if done == of { "\n" } else { "" };
+    let bar = "#".repeat(full) + &" ".repeat(width as usize - full);
+    // A lost bar harms nobody.
+    let _ = write!(err, "\r[{bar}] round {done} of {of}{end}").and_then(|()| err.flush());
+}

@@ -1,0 +1,110 @@
+//! Components in the simulator: one as its `Machine`. The same bytes as on a node, over a desk
+//! instead of a host; what it asks for is what the same actor asks for natively.
+
+use std::rc::Rc;
+
+use sim::{Desk, Machine, Message};
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::bindings::edge::actor::{effects, links, reads, types};
+use super::bindings::{Protocol, ProtocolPre};
+use super::check::one_line;
+use super::{ComponentError, Engine, World};
+
+mod convert;
+mod host;
+
+/// What an instance works on: the desk of its actor, for the time of a turn, and why the turn fails.
+#[derive(Default)]
+struct Seat(Desk, Option<String>);
+
+/// One incarnation of a component.
+struct Simulated {
+    engine: wasmtime::Engine,
+    pre: ProtocolPre<Seat>,
+    live: Option<(Store<Seat>, Protocol)>,
+}
+
+/// Epochs that never pass: nothing counts them in a simulation.
+const EVER: u64 = u64::MAX / 2;
+
+impl Engine {
+    /// A component for the simulator to make incarnations of.
+    ///
+    /// # Errors
+    /// What is no component, or of no world of ours.
+    pub fn simulated(&self, bytes: &[u8]) -> Result<sim::Component, ComponentError> {
+        let world = World::of(bytes)?;
+        let mut linker = Linker::<Seat>::new(&self.engine);
+        let added = reads::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat)
+            .and_then(|()| effects::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat))
+            .and_then(|()| links::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat));
+        added.map_err(ComponentError::engine)?;
+        let component = Component::new(&self.engine, bytes).map_err(ComponentError::compile)?;
+        let link = |error: wasmtime::Error| ComponentError::link(world, &error);
+        let pre = linker.instantiate_pre(&component).map_err(link)?;
+        let pre = ProtocolPre::new(pre).map_err(link)?;
+        let engine = self.engine.clone();
+        Ok(Rc::new(move || {
+            Box::new(Simulated { engine: engine.clone(), pre: pre.clone(), live: None })
+        }))
+    }
+}
+
+impl Simulated {
+    /// Calls the guest with the desk on its seat.
+    fn with<T>(
+        &mut self,
+        desk: &mut Desk,
+        call: impl FnOnce(&mut Store<Seat>, &Protocol) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, String> {
+        if self.live.is_none() {
+            let mut store = Store::new(&self.engine, Seat::default());
+            store.set_epoch_deadline(EVER);
+            let guest = self.pre.instantiate(&mut store).map_err(|error| one_line(&error))?;
+            self.live = Some((store, guest));
+        }
+        let Some((store, guest)) = &mut self.live else {
+            return Err("no instance".into());
+        };
+        std::mem::swap(&mut store.data_mut().0, desk);
+        let called = call(store, guest);
+        std::mem::swap(&mut store.data_mut().0, desk);
+        called.map_err(|error| one_line(&error))?
+    }
+}
+
+impl Machine for Simulated {
+    fn start(&mut self, now: sim::Now, desk: &mut Desk) -> Result<(), String> {
+        self.live = None;
+        self.with(desk, |store, guest| guest.edge_actor_behaviour().call_start(store, time(now)))
+    }
+
+    fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
+        let (message, body) = convert::message(&message);
+        self.with(desk, |store, guest| {
+            store.data_mut().1 = None;
+            let behaviour = guest.edge_actor_behaviour();
+            let called = behaviour.call_handle(&mut *store, time(now), &[message], body);
+            let why = store.data_mut().1.take();
+            called.map(|outcome| outcome.map_err(|()| why.unwrap_or_default()))
+        })
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, String> {
+        let mut desk = Desk::default();
+        self.with(&mut desk, |store, guest| guest.edge_actor_behaviour().call_save(store))
+    }
+
+    fn restore(&mut self, now: sim::Now, state: &[u8], desk: &mut Desk) -> Result<(), String> {
+        self.live = None;
+        self.with(desk, |store, guest| {
+            guest.edge_actor_behaviour().call_restore(store, time(now), state, "")
+        })
+    }
+}
+
+fn time(now: sim::Now) -> types::Now {
+    types::Now { monotonic: now.monotonic, wall: now.wall, seed: now.seed }
+}
