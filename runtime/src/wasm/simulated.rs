@@ -15,7 +15,7 @@ use super::{ComponentError, Engine, World};
 mod convert;
 mod host;
 
-/// What an instance works on: the desk of its actor, for the time of a turn, and why the turn fails.
+/// What an instance works on: the desk of its actor, for the time of a turn, and why that fails.
 #[derive(Default)]
 struct Seat(Desk, Option<String>);
 
