@@ -16,7 +16,7 @@ export KEEP
 export QUICK ROW ROUNDS ATTRIBUTE
 RUSM := $(CARGO_TARGET_DIR)/rusm
 
-.PHONY: demo test test-parked bench toolchain build lint fmt deny doc
+.PHONY: demo test test-parked soak bench toolchain build lint fmt deny doc
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
@@ -29,6 +29,10 @@ test: build
 ## The scenarios once more, with every actor parked between every two messages.
 test-parked: build
 	PARK=1 cargo test --package tests --test all
+
+## A minute of full load with an account of every letter; SOAK=600 for ten. `make test` has seconds.
+soak: build
+	SOAK=$(or $(SOAK),60) cargo test --package tests --test all -- soak
 
 ## This project and its peers measured side by side; target/bench.json has the figures.
 bench: toolchain

@@ -20,6 +20,7 @@ mod parity;
 mod parking;
 mod remote;
 mod simulate;
+mod soak;
 mod state;
 mod strangers;
 mod supervision;

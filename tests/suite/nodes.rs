@@ -32,6 +32,7 @@ guest!(picky, "tests/guests/picky");
 guest!(gossip, "actors/gossip");
 guest!(crdt, "actors/crdt");
 guest!(sensor, "actors/sensor");
+guest!(soak, "tests/guests/soak");
 guest!(thermostat, "examples/thermostat");
 
 fn build(folder: &str) -> Guest {

@@ -1,0 +1,2 @@
+//! The soak as a component.
+guest_sdk::main!(soak::Soak);

@@ -1,0 +1,88 @@
+//! Full load for a while, with an account of every letter: none lost, none twice, each pair's in
+//! order; memory flat; and it ends by itself. `make soak` takes a minute, `make test` some seconds.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use soak::Report;
+use tests::process::{self, Process};
+
+use crate::nodes::{self, peer};
+
+/// Children rest for 300 ms, and are parked meanwhile.
+const LIMITS: &str = "[limits]\npark-ms = 40\nmailbox = 4096\n";
+/// Resident bytes by which a node may grow after its first quarter: its allocator's slack.
+const SLACK: u64 = 24 << 20;
+
+#[test]
+fn no_letter_is_lost_or_out_of_order_under_full_load_and_memory_stays_flat() -> Result<()> {
+    let seconds = std::env::var("SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(4u64);
+    let folder = tempfile::tempdir()?;
+    let (at_a, at_b) = (folder.path().join("a"), folder.path().join("b"));
+    let ids = [process::id(&at_a)?, process::id(&at_b)?];
+    let file = &nodes::soak().file;
+    let actor = |grant: &str| {
+        format!(
+            "{LIMITS}[actor.soak]\ncomponent = {file:?}\n\
+            grant = {{ kid = {{ spawn = {file:?}, max = 100 }}{grant} }}\n"
+        )
+    };
+    let b = Process::start(&at_b, &nodes::manifest(&[peer(&ids[0], None)], &actor("")))?;
+    let address = b.actor("soak")?["address"].as_str().context("no address")?.to_string();
+    let to_b = peer(&ids[1], Some(&b.address()?.to_string()));
+    let grant = format!(", peer = {address:?}");
+    let a = Process::start(&at_a, &nodes::manifest(&[to_b], &actor(&grant)))?;
+    nodes::peer_is(&a, &ids[1], "up")?;
+    let over = AtomicBool::new(false);
+    let (reports, memory) = thread::scope(|scope| {
+        let runs = [&a, &b].map(|node| scope.spawn(move || run(node, seconds)));
+        let memory = [&a, &b].map(|node| {
+            let over = &over;
+            scope.spawn(move || watch(node, over))
+        });
+        let reports = runs.map(|run| run.join().expect("a run ends"));
+        over.store(true, Ordering::Release);
+        (reports, memory.map(|memory| memory.join().expect("a watch ends")))
+    });
+    for (report, memory) in reports.into_iter().zip(memory) {
+        let (report, memory) = (report?, memory?);
+        println!("{report:?}, {} MB", memory.last().unwrap_or(&0) >> 20);
+        assert_eq!(report.faults, [""; 0], "{report:?}");
+        assert_eq!(report.sent, report.taken + report.ended, "{report:?}");
+        assert!(
+            report.spawned > 24
+                && report.ended > 0
+                && report.ended <= 16 * report.spawned
+                && report.rests > 24,
+            "{report:?}"
+        );
+        assert!(report.far > 100, "{report:?}");
+        let (early, late) = (memory[memory.len() / 4], memory[memory.len() - 1]);
+        assert!(late < early + SLACK, "from {early} to {late} bytes: {memory:?}");
+    }
+    Ok(())
+}
+
+fn run(node: &Process, seconds: u64) -> Result<Report> {
+    let message = json!({ "Go": seconds * 1000 }).to_string();
+    let patience = (seconds * 1000 + 30_000).to_string();
+    let said = node.run(&["send", "soak", &message, "--deadline", &patience]);
+    let said = said.with_context(|| format!("{:?}", node.send("soak", &json!("Look"))))?;
+    serde_json::from_str(&said).with_context(|| format!("{said}: {}", node.log()))
+}
+
+/// Resident bytes, ten times a second.
+fn watch(node: &Process, over: &AtomicBool) -> Result<Vec<u64>> {
+    let mut seen = Vec::new();
+    while !over.load(Ordering::Acquire) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse::<u64>()?;
+        seen.push(kib << 10);
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(seen)
+}
