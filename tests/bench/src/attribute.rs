@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bench::processor_seconds;
 use serde_json::json;
 
 use crate::Bench;
@@ -138,14 +139,4 @@ fn table(data: &Path, ns: f64) -> anyhow::Result<()> {
 fn row(line: &str) -> Option<(f64, &str)> {
     let (share, name) = line.trim().split_once('%')?;
     Some((share.parse().ok()?, name.trim()))
-}
-
-/// Processor seconds that a process has used so far.
-fn processor_seconds(pid: u32) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = text.rsplit_once(')').context("no such process")?;
-    let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|text| text.parse().ok());
-    let (user, system): (f64, f64) = ticks(11).zip(ticks(12)).context("no times in stat")?;
-    // Linux shows times in hundredths of a second, whatever the kernel ticks in (proc(5)).
-    Ok((user + system) / 100.0)
 }

@@ -83,6 +83,16 @@ pub fn resident(pid: u32) -> anyhow::Result<u64> {
     Ok(kib << 10)
 }
 
+/// Processor seconds that a process has used so far.
+pub fn processor_seconds(pid: u32) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = text.rsplit_once(')').context("no such process")?;
+    let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|text| text.parse().ok());
+    let (user, system): (f64, f64) = ticks(11).zip(ticks(12)).context("no times in stat")?;
+    // Linux shows times in hundredths of a second, whatever the kernel ticks in (proc(5)).
+    Ok((user + system) / 100.0)
+}
+
 /// What a peer was called with.
 #[derive(Debug)]
 pub struct Call {

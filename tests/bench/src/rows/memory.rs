@@ -1,21 +1,27 @@
 //! What actors take of the machine's memory, and what it costs to park them.
 
-use anyhow::{anyhow, ensure};
-use bench::resident;
-use serde_json::json;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use bench::{processor_seconds, resident};
+use serde_json::{Value, json};
 
 use super::spawn::nursery;
 use crate::Bench;
+use crate::ours::Node;
 use crate::row::{Better, Measure, Row};
 
-/// What stands in the rows that need it.
-const NO_PARKING: &str = "parking is not built yet";
+/// So long a node is given to park its actors.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Limits for parking: after a tenth of a second at rest, or when 1,000 are alive.
+const PARKING: &str = "live = 1000\npark-ms = 100\n";
 
-/// Resident bytes that one more actor takes which is parked, its state aside: (VmRSS with many -
-/// VmRSS with few) / actors. The BEAM's is a process that waits, and has answered once.
+/// Resident bytes that one more actor takes which is parked, after its first turn and an answer,
+/// with no state to speak of: (VmRSS with 16,000 - VmRSS with 1,000) / 15,000, once no more are
+/// being parked. The BEAM's is a process that waits, and has answered once.
 pub fn parked_bytes(bench: &Bench) -> Row {
     Row::new("parked_bytes", "bytes", Better::Lower, "erlang")
-        .side("ours", Err(anyhow!(NO_PARKING)))
+        .side("ours", parked(bench))
         .side("erlang", bench.peers.erlang("memory", bench.ms, &["count=200000"]))
 }
 
@@ -33,13 +39,14 @@ pub fn live_bytes(bench: &Bench) -> Row {
         .side("erlang", peers.erlang("memory", bench.ms, &["count=200000"]))
 }
 
-/// An actor with a state of 4 kB is parked and woken by a question: microseconds, the median. Raw:
+/// An actor with a state of 4 kB is woken by a question, and parked again: microseconds of the node's
+/// processor time for each of 500 that are asked and then rest, question and answer included. Raw:
 /// `save`, drop, instantiate, `restore` and one answer, without a host.
 pub fn park_wake(bench: &Bench) -> Row {
     let component = format!("component={}", bench.ours.guest("sprout").display());
     Row::new("park_wake", "µs", Better::Lower, "raw wasmtime")
         .limit("raw wasmtime")
-        .side("ours", Err(anyhow!(NO_PARKING)))
+        .side("ours", woken(bench))
         .side("raw wasmtime", bench.peers.program("bench-raw", "renewed", bench.ms, &[&component]))
 }
 
@@ -48,7 +55,7 @@ fn live(bench: &Bench) -> anyhow::Result<Measure> {
     const MORE: u64 = 2000;
     let ours = bench.ours.clone();
     Ok(Box::new(move || {
-        let node = nursery(&ours)?;
+        let node = nursery(&ours, "")?;
         let spawn = |count: u64| {
             node.ask("nursery", &json!({ "Spawn": ["Started", count] }))?;
             node.ask("nursery", &json!("AskAll"))?;
@@ -59,4 +66,73 @@ fn live(bench: &Bench) -> anyhow::Result<Measure> {
         ensure!(more > few, "{MORE} actors took no memory");
         Ok((more - few) as f64 / MORE as f64)
     }))
+}
+
+fn parked(bench: &Bench) -> anyhow::Result<Measure> {
+    const FEW: u64 = 1000;
+    const MORE: u64 = 15_000;
+    let ours = bench.ours.clone();
+    Ok(Box::new(move || {
+        let node = nursery(&ours, PARKING)?;
+        let spawn = |count: u64| {
+            node.ask("nursery", &json!({ "Spawn": ["Started", count] }))?;
+            node.ask("nursery", &json!("AskAll"))?;
+            still(&node, || resident(node.pid()))
+        };
+        let few = spawn(FEW)?;
+        let more = spawn(MORE)?;
+        let bytes = more.saturating_sub(few) as f64 / MORE as f64;
+        // A live one takes several times that, and 15,000 are too many to be listed.
+        ensure!(bytes > 0.0 && bytes < 15_000.0, "{bytes} bytes each: they were not parked");
+        Ok(bytes)
+    }))
+}
+
+fn woken(bench: &Bench) -> anyhow::Result<Measure> {
+    const ACTORS: u64 = 500;
+    const STATE: u64 = 4096;
+    let node = nursery(&bench.ours, PARKING)?;
+    node.ask("nursery", &json!({ "Spawn": ["Started", ACTORS] }))?;
+    node.ask("nursery", &json!({ "GrowAll": STATE }))?;
+    // In thousandths of a second: it rests when it uses less than one in a while.
+    let used = move |node: &Node| Ok((processor_seconds(node.pid())? * 1000.0) as u64);
+    still(&node, || used(&node))?;
+    all_parked(&node, ACTORS)?;
+    let rounds = (bench.ms / 20).max(10);
+    Ok(Box::new(move || {
+        let before = processor_seconds(node.pid())?;
+        for _ in 0..rounds {
+            node.ask("nursery", &json!("AskAll"))?;
+            still(&node, || used(&node))?;
+        }
+        let seconds = processor_seconds(node.pid())? - before;
+        all_parked(&node, ACTORS)?;
+        Ok(seconds * 1e6 / (rounds * ACTORS) as f64)
+    }))
+}
+
+/// Waits until what `look` sees has stayed the same for a while.
+fn still(node: &Node, look: impl Fn() -> anyhow::Result<u64>) -> anyhow::Result<u64> {
+    const WHILE: Duration = Duration::from_millis(400);
+    let (until, mut last, mut since) = (Instant::now() + PATIENCE, look()?, Instant::now());
+    while since.elapsed() < WHILE {
+        std::thread::sleep(WHILE / 8);
+        let now = look()?;
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        if Instant::now() > until {
+            bail!("node {} finds no rest", node.pid());
+        }
+    }
+    Ok(last)
+}
+
+/// Makes sure that so many actors are parked.
+fn all_parked(node: &Node, count: u64) -> anyhow::Result<()> {
+    let rows: Value = serde_json::from_str(&node.run(&["ls", "actors", "--json"])?)?;
+    let rows = rows.as_array().context("no list of actors")?;
+    let parked = rows.iter().filter(|row| row["state"] == "parked").count() as u64;
+    ensure!(parked >= count, "{parked} of {} actors are parked, not {count}", rows.len());
+    Ok(())
 }

@@ -39,7 +39,7 @@ fn alive() -> String {
 }
 
 fn spawns(bench: &Bench, task: &'static str) -> anyhow::Result<Measure> {
-    let node = nursery(&bench.ours)?;
+    let node = nursery(&bench.ours, "")?;
     let wanted = bench.ms * 1_000_000;
     Ok(Box::new(move || {
         let (mut ns, mut actors) = (0, 0);
@@ -72,7 +72,7 @@ pub fn spawn_answer_stop(bench: &Bench) -> Row {
 }
 
 fn answers(bench: &Bench) -> anyhow::Result<Measure> {
-    let node = nursery(&bench.ours)?;
+    let node = nursery(&bench.ours, "")?;
     let (ms, mut count) = (bench.ms, 500);
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, count, |count| {
@@ -86,10 +86,10 @@ fn answers(bench: &Bench) -> anyhow::Result<Measure> {
 }
 
 /// A node with an actor that spawns.
-pub fn nursery(ours: &Ours) -> anyhow::Result<Node> {
-    ours.node(
-        "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384\neffects = 20000\n\
+pub fn nursery(ours: &Ours, limits: &str) -> anyhow::Result<Node> {
+    ours.node(&format!(
+        "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384\neffects = 20000\n{limits}\
         [actor.nursery]\ncomponent = \"$nursery\"\n\
-        grant = { sprout = { spawn = \"$sprout\", max = 20000 } }\n",
-    )
+        grant = {{ sprout = {{ spawn = \"$sprout\", max = 20000 }} }}\n",
+    ))
 }

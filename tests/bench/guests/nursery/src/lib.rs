@@ -40,6 +40,8 @@ pub enum Task {
     Started,
     /// Until each has answered a question and is gone. At most so many are alive at once.
     Answered(usize),
+    /// Until all that live have as much state as they were told.
+    Grown,
 }
 
 /// What it understands.
@@ -49,6 +51,8 @@ pub enum Message {
     Spawn(Task, usize),
     /// Ask each of those that live, and wait for the answers; answered with their number.
     AskAll,
+    /// Have each of those that live keep so many bytes; answered with their number.
+    GrowAll(usize),
     /// Stop them, and wait until they are gone; answered with their number.
     StopAll,
     /// Go on with what does not fit in one turn.
@@ -90,6 +94,15 @@ impl Actor for Nursery {
                 }
                 Ok(())
             }
+            Message::GrowAll(bytes) => {
+                let count = self.sprouts.len();
+                self.begin(Task::Grown, count, cx)?;
+                self.work.iter_mut().for_each(|work| work.left = 0);
+                for sprout in &self.sprouts {
+                    cx.ask(*sprout, sprout::Message::Grow(bytes), 0, PATIENCE);
+                }
+                Ok(())
+            }
             Message::StopAll => {
                 let count = self.sprouts.len();
                 self.begin(Task::Started, count, cx)?;
@@ -109,11 +122,13 @@ impl Actor for Nursery {
         outcome: Result<Answer, Reason>,
         cx: &mut Context<Self>,
     ) -> Result {
-        outcome.map_err(Error::new)?.decode::<ByteArray<64>>()?;
-        match &self.work {
-            Some(Work { task: Task::Answered(_), .. }) => Ok(()),
-            _ => self.heard(cx),
+        let answer = outcome.map_err(Error::new)?;
+        let task = self.work.as_ref().map(|work| work.task);
+        match task {
+            Some(Task::Grown) => drop(answer.decode::<usize>()?),
+            _ => drop(answer.decode::<ByteArray<64>>()?),
         }
+        if let Some(Task::Answered(_)) = task { Ok(()) } else { self.heard(cx) }
     }
 
     fn down(&mut self, _: u64, reason: Reason, cx: &mut Context<Self>) -> Result {
