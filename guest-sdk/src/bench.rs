@@ -167,7 +167,7 @@ impl Bench {
 
     /// A turn with a letter of any bytes.
     pub fn letter<A: Actor>(&mut self, actor: &mut Benched<A>, body: &[u8]) -> Result {
-        self.event(actor, Event::Letter { body: body.to_vec(), carried: Vec::new(), reply: None })
+        self.event(actor, Event::Letter { body, carried: Vec::new(), reply: None })
     }
 
     /// A turn with what came of an `ask`.
@@ -276,7 +276,7 @@ impl Bench {
         let carried = carried.into_iter().map(|thing| self.desk.bring(thing));
         let carried = carried.collect::<Option<Vec<_>>>();
         let carried = carried.ok_or_else(|| Error::new("the actor's table is full"))?;
-        let event = Event::Letter { body, carried, reply };
+        let event = Event::Letter { body: &body, carried, reply };
         self.run(|desk, now| actor.0.turn(desk, now, event))
     }
 

@@ -5,10 +5,15 @@ use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_ipld_dagcbor::ser::{BufWriter, Serializer};
 
-use crate::lenient::Lenient;
 use crate::{Error, Result};
+
+mod form;
+mod read;
+mod write;
+
+use read::Reader;
+use write::Writer;
 
 /// Encodes a letter's body, for as long as `send` runs, with the handles that it carries, in order
 /// of first mention. The buffer is kept for the next letter.
@@ -105,19 +110,15 @@ fn encode_plain(value: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 fn encode_into(buffer: Vec<u8>, value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut encoder = Serializer::new(BufWriter::new(buffer));
-    match value.serialize(&mut encoder) {
-        Ok(()) => Ok(encoder.into_inner().into_inner()),
+    let mut writer = Writer(buffer);
+    match value.serialize(&mut writer) {
+        Ok(()) => Ok(writer.0),
         Err(error) => Err(Error::new(format!("encoding: {error}"))),
     }
 }
 
 fn decode_plain<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let mut decoder = serde_ipld_dagcbor::de::Deserializer::from_slice(body);
-    let value = T::deserialize(Lenient(&mut decoder)).and_then(|value| {
-        decoder.end()?;
-        Ok(value)
-    });
+    let value = Reader::whole(body);
     value.map_err(|error| Error::new(format!("decoding: {error}")))
 }
 
@@ -125,9 +126,15 @@ fn decode_plain<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
+    use proptest::sample::Index;
+    use serde::Deserialize;
+
     use super::*;
     use crate::Address;
-    use serde::Deserialize;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     enum Message {
@@ -188,6 +195,112 @@ mod tests {
     fn an_independent_decoder_reads_a_body() {
         let (body, _) = encode_letter(&Message::Dial(21.5)).unwrap();
         assert_eq!(serde_cbor::from_slice::<Message>(&body).unwrap(), Message::Dial(21.5));
+    }
+
+    /// All that serde knows.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Any {
+        Unit,
+        Wrapped(Box<Any>),
+        Pair(i8, u64),
+        Named {
+            zebra: Option<bool>,
+            a: char,
+            middle: Vec<Any>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            absent: Option<i64>,
+        },
+        Text(String),
+        Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+        Map(BTreeMap<String, Any>),
+        Numbers(BTreeMap<u32, f64>),
+        Single(f32),
+        Wide(i128),
+        Nothing(()),
+    }
+
+    fn anything() -> impl Strategy<Value = Any> {
+        let number = any::<f64>().prop_filter("finite", |number| number.is_finite());
+        let leaf = prop_oneof![
+            Just(Any::Unit),
+            Just(Any::Nothing(())),
+            (any::<i8>(), any::<u64>()).prop_map(|(a, b)| Any::Pair(a, b)),
+            "[a-z€]{0,30}".prop_map(Any::Text),
+            vec(any::<u8>(), 0..300).prop_map(Any::Bytes),
+            btree_map(any::<u32>(), number, 0..5).prop_map(Any::Numbers),
+            any::<i16>().prop_map(|value| Any::Single(f32::from(value) / 8.0)),
+            any::<i64>().prop_map(|value| Any::Wide(i128::from(value) * 2)),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|inner| Any::Wrapped(Box::new(inner))),
+                btree_map("[a-z]{0,12}", inner.clone(), 0..30).prop_map(Any::Map),
+                (any::<Option<bool>>(), any::<char>(), vec(inner, 0..5), any::<Option<i64>>())
+                    .prop_map(|(zebra, a, middle, absent)| Any::Named { zebra, a, middle, absent }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_bytes_as_another_dag_cbor_and_back(value in anything()) {
+            let bytes = encode(&value).unwrap();
+            prop_assert_eq!(&bytes, &serde_ipld_dagcbor::to_vec(&value).unwrap());
+            prop_assert_eq!(decode::<Any>(&bytes).unwrap(), value);
+            // As it is read when nobody knows its form.
+            let ignored = decode::<serde::de::IgnoredAny>(&bytes);
+            prop_assert!(ignored.is_ok());
+        }
+
+        #[test]
+        fn what_is_dag_cbor_to_another_is_so_here(mut bytes in anything().prop_map(|value| {
+            encode(&value).unwrap()
+        }), at in any::<Index>(), byte in any::<u8>()) {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let ours = decode::<Any>(&bytes);
+            let theirs = serde_ipld_dagcbor::from_slice::<Any>(&bytes);
+            // The other takes more than what it writes: a number as a key, say.
+            if let Ok(theirs) = theirs && encode(&theirs).unwrap() == bytes {
+                prop_assert_eq!(ours.unwrap(), theirs);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cid_has_its_tag() {
+        /// As the `cid` crate has it.
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename = "$__private__serde__identifier__for__cid")]
+        struct Cid(serde_bytes::ByteBuf);
+        let cid = Cid(vec![7; 36].into());
+        let bytes = encode(&cid).unwrap();
+        assert_eq!(bytes[..5], [0xd8, 42, 0x58, 37, 0]);
+        assert_eq!(bytes, serde_ipld_dagcbor::to_vec(&cid).unwrap());
+        assert_eq!(decode::<Cid>(&bytes).unwrap(), cid);
+    }
+
+    #[test]
+    fn a_list_whose_length_is_not_known_before() {
+        struct Odd;
+        impl Serialize for Odd {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_seq((0..99).filter(|number| number % 2 == 1))
+            }
+        }
+        let bytes = encode(&(Odd, 7)).unwrap();
+        let odd: Vec<u8> = (0..99).filter(|number| number % 2 == 1).collect();
+        assert_eq!(decode::<(Vec<u8>, u8)>(&bytes).unwrap(), (odd, 7));
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_refused() {
+        #[derive(Debug, Deserialize)]
+        struct Nest(#[allow(dead_code)] Vec<Nest>);
+        let deep = |levels| [vec![0x81; levels], vec![0x80]].concat();
+        assert!(decode::<Nest>(&deep(40)).is_ok());
+        let refused = decode::<Nest>(&deep(100_000)).unwrap_err();
+        assert!(refused.to_string().contains("nested"), "{refused}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ mod more {
 use actor::edge::actor::{effects, reads, types};
 use more::edge::actor::{i2c, links};
 pub use types::Now;
-use types::{Failure, Message};
+use types::{Message, Span};
 
 /// The component's one actor.
 pub struct Incarnation<A>(RefCell<Option<Instance<A>>>);
@@ -65,16 +65,16 @@ impl<A: Actor> Incarnation<A> {
         host: &mut dyn Host,
         now: Now,
         messages: Vec<Message>,
-    ) -> Result<(), Failure> {
+        bytes: &[u8],
+    ) -> Result<(), ()> {
         let mut instance = self.0.borrow_mut();
         for (index, message) in (0..).zip(messages) {
-            let failure = |why: String| Failure { index, why };
-            let instance = instance
-                .as_mut()
-                .ok_or_else(|| failure("a message before the first turn".into()))?;
-            let outcome =
-                event(message).and_then(|event| instance.turn(host, turn(now, index), event));
-            outcome.map_err(|error| failure(error.to_string()))?;
+            let outcome = match instance.as_mut() {
+                Some(instance) => event(message, bytes)
+                    .and_then(|event| instance.turn(host, turn(now, index), event)),
+                None => Err(crate::Error::new("a message before the first turn")),
+            };
+            outcome.map_err(|error| effects::fail(&error.to_string()))?;
         }
         Ok(())
     }
@@ -276,19 +276,25 @@ fn granted(granted: types::Granted) -> Granted {
     }
 }
 
-fn event(message: Message) -> crate::Result<Event> {
+fn event(message: Message, bytes: &[u8]) -> crate::Result<Event<'_>> {
+    let body = |span: Span| &bytes[span.start as usize..span.end as usize];
     Ok(match message {
-        Message::Letter(letter) => {
-            Event::Letter { body: letter.body, carried: letter.carried, reply: letter.reply }
-        }
+        Message::Letter(letter) => Event::Letter {
+            body: body(letter.body),
+            carried: letter.carried.unwrap_or_default(),
+            reply: letter.reply,
+        },
         Message::Answer(answer) => {
-            let outcome = answer.outcome.map(|letter| (letter.body, letter.carried));
+            let parts = |letter: types::Letter| {
+                (body(letter.body).to_vec(), letter.carried.unwrap_or_default())
+            };
+            let outcome = answer.outcome.map(parts);
             Event::Answer { token: answer.token, outcome: outcome.map_err(reason) }
         }
         Message::Undelivered(notice) => {
             Event::Undelivered { token: notice.token, reason: reason(notice.reason) }
         }
-        Message::Timer(body) => Event::Timer(body),
+        Message::Timer(span) => Event::Timer(body(span)),
         Message::Down(notice) => Event::Down { token: notice.token, reason: reason(notice.reason) },
         Message::Edge(edge) => Event::Edge(Edge {
             pin: Pin(edge.pin),
@@ -298,11 +304,11 @@ fn event(message: Message) -> crate::Result<Event> {
             dropped: edge.dropped,
         }),
         Message::Expired(pin) => Event::Expired(pin),
-        Message::Link(event) => Event::Link(link(event)?),
+        Message::Link(event) => Event::Link(link(event, body)?),
     })
 }
 
-fn link(event: types::LinkEvent) -> crate::Result<LinkEvent> {
+fn link<'a>(event: types::LinkEvent, body: impl Fn(Span) -> &'a [u8]) -> crate::Result<LinkEvent> {
     let id = |bytes: Vec<u8>| NodeId::try_from(&bytes[..]);
     Ok(match event {
         types::LinkEvent::Reachable(node) => LinkEvent::Reachable(id(node)?),
@@ -311,14 +317,16 @@ fn link(event: types::LinkEvent) -> crate::Result<LinkEvent> {
             let reason = reason(down.reason);
             LinkEvent::Down { link: down.link, node: id(down.node)?, reason }
         }
-        types::LinkEvent::Data(data) => LinkEvent::Data { link: data.link, body: data.body },
+        types::LinkEvent::Data(data) => {
+            LinkEvent::Data { link: data.link, body: body(data.body).to_vec() }
+        }
         types::LinkEvent::Rtt(rtt) => {
             LinkEvent::Rtt { link: rtt.link, rtt: Duration::from_nanos(rtt.rtt) }
         }
         types::LinkEvent::Writable(link) => LinkEvent::Writable(link),
         types::LinkEvent::Published(published) => {
             let topic = TopicId::try_from(&published.topic[..])?;
-            LinkEvent::Published { topic, body: published.body }
+            LinkEvent::Published { topic, body: body(published.body).to_vec() }
         }
     })
 }

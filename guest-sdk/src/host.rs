@@ -37,11 +37,11 @@ pub struct Now {
 
 /// A message of the host's, before the SDK has looked into it.
 #[derive(Debug)]
-pub enum Event {
-    Letter { body: Vec<u8>, carried: Vec<u32>, reply: Option<u32> },
+pub enum Event<'a> {
+    Letter { body: &'a [u8], carried: Vec<u32>, reply: Option<u32> },
     Answer { token: u64, outcome: Result<(Vec<u8>, Vec<u32>), Reason> },
     Undelivered { token: u64, reason: Reason },
-    Timer(Vec<u8>),
+    Timer(&'a [u8]),
     Down { token: u64, reason: Reason },
     Edge(crate::Edge),
     Expired(u32),

@@ -12,7 +12,6 @@ mod codec;
 mod context;
 mod error;
 mod host;
-mod lenient;
 mod main_macro;
 mod stamp;
 mod things;

@@ -22,9 +22,7 @@ macro_rules! __main {
     ($host:ident, $actor:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::component::actor::exports::edge::actor::behaviour::{
-                Failure, Guest, Message,
-            };
+            use $crate::component::actor::exports::edge::actor::behaviour::{Guest, Message};
             use $crate::component::{Incarnation, Now, actor, $host as Host};
 
             ::std::thread_local! {
@@ -41,8 +39,9 @@ macro_rules! __main {
                 fn handle(
                     now: Now,
                     messages: ::std::vec::Vec<Message>,
-                ) -> ::std::result::Result<(), Failure> {
-                    INCARNATION.with(|actor| actor.handle(&mut Host, now, messages))
+                    bytes: ::std::vec::Vec<u8>,
+                ) -> ::std::result::Result<(), ()> {
+                    INCARNATION.with(|actor| actor.handle(&mut Host, now, messages, &bytes))
                 }
 
                 fn save() -> ::std::result::Result<::std::vec::Vec<u8>, ::std::string::String> {

@@ -18,7 +18,7 @@ impl<A: Actor> Machine for Native<A> {
 
     fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
         let instance = self.0.as_mut().ok_or("a message before the first turn")?;
-        let Some(event) = event(message) else {
+        let Some(event) = event(&message) else {
             return Ok(());
         };
         instance.turn(desk, now.into(), event).map_err(|error| error.to_string())
@@ -191,14 +191,19 @@ impl Links for Desk {
 }
 
 /// The simulator's message as the SDK's event. `None`: ids that are none, which it does not make.
-pub(crate) fn event(message: Message) -> Option<Event> {
+pub(crate) fn event(message: &Message) -> Option<Event<'_>> {
     Some(match message {
-        Message::Letter(letter) => {
-            Event::Letter { body: letter.body, carried: letter.carried, reply: letter.reply }
-        }
+        Message::Letter(letter) => Event::Letter {
+            body: &letter.body,
+            carried: letter.carried.clone(),
+            reply: letter.reply,
+        },
         Message::Answer { token, outcome } => {
-            let outcome = outcome.map(|letter| (letter.body, letter.carried));
-            Event::Answer { token, outcome: outcome.map_err(reason) }
+            let outcome = match outcome {
+                Ok(letter) => Ok((letter.body.clone(), letter.carried.clone())),
+                Err(why) => Err(reason(*why)),
+            };
+            Event::Answer { token: *token, outcome }
         }
         Message::Undelivered(notice) => {
             Event::Undelivered { token: notice.token, reason: reason(notice.reason) }
@@ -212,26 +217,26 @@ pub(crate) fn event(message: Message) -> Option<Event> {
             sequence: edge.sequence,
             dropped: edge.dropped,
         }),
-        Message::Expired(pin) => Event::Expired(pin),
+        Message::Expired(pin) => Event::Expired(*pin),
         Message::Link(event) => Event::Link(link(event)?),
     })
 }
 
-fn link(event: sim::LinkEvent) -> Option<LinkEvent> {
-    let id = |bytes: Vec<u8>| NodeId::try_from(&bytes[..]).ok();
+fn link(event: &sim::LinkEvent) -> Option<LinkEvent> {
+    let id = |bytes: &[u8]| NodeId::try_from(bytes).ok();
     Some(match event {
         sim::LinkEvent::Reachable(node) => LinkEvent::Reachable(id(node)?),
-        sim::LinkEvent::Up { link, node } => LinkEvent::Up { link, node: id(node)? },
+        sim::LinkEvent::Up { link, node } => LinkEvent::Up { link: *link, node: id(node)? },
         sim::LinkEvent::Down { link, node, reason: why } => {
-            LinkEvent::Down { link, node: id(node)?, reason: reason(why) }
+            LinkEvent::Down { link: *link, node: id(node)?, reason: reason(*why) }
         }
-        sim::LinkEvent::Data { link, body } => LinkEvent::Data { link, body },
+        sim::LinkEvent::Data { link, body } => LinkEvent::Data { link: *link, body: body.clone() },
         sim::LinkEvent::Rtt { link, rtt } => {
-            LinkEvent::Rtt { link, rtt: std::time::Duration::from_nanos(rtt) }
+            LinkEvent::Rtt { link: *link, rtt: std::time::Duration::from_nanos(*rtt) }
         }
-        sim::LinkEvent::Writable(link) => LinkEvent::Writable(link),
+        sim::LinkEvent::Writable(link) => LinkEvent::Writable(*link),
         sim::LinkEvent::Published { topic, body } => {
-            LinkEvent::Published { topic: TopicId::try_from(&topic[..]).ok()?, body }
+            LinkEvent::Published { topic: TopicId::try_from(&topic[..]).ok()?, body: body.clone() }
         }
     })
 }

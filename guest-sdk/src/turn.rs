@@ -48,7 +48,7 @@ impl<A: Actor> Instance<A> {
     }
 
     /// One message, one turn.
-    pub fn turn(&mut self, host: &mut dyn Host, now: Now, event: Event) -> Result {
+    pub fn turn(&mut self, host: &mut dyn Host, now: Now, event: Event<'_>) -> Result {
         self.by_hand(host, now, |actor, cx| dispatch(actor, event, cx))
     }
 
@@ -85,11 +85,11 @@ impl<A: Actor> Instance<A> {
     }
 }
 
-fn dispatch<A: Actor>(actor: &mut A, event: Event, cx: &mut Context<A>) -> Result {
+fn dispatch<A: Actor>(actor: &mut A, event: Event<'_>, cx: &mut Context<A>) -> Result {
     match event {
         Event::Letter { body, carried, reply } => {
             cx.set_reply(reply);
-            match codec::decode_letter(&body, &carried) {
+            match codec::decode_letter(body, &carried) {
                 Ok(message) => actor.handle(message, cx),
                 // Outside input: no reason to end the turn badly.
                 Err(error) => {
@@ -98,7 +98,7 @@ fn dispatch<A: Actor>(actor: &mut A, event: Event, cx: &mut Context<A>) -> Resul
                 }
             }
         }
-        Event::Timer(body) => match codec::decode(&body) {
+        Event::Timer(body) => match codec::decode(body) {
             Ok(message) => actor.handle(message, cx),
             // Armed by another version of this actor.
             Err(error) => {

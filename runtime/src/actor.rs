@@ -259,6 +259,19 @@ impl Actor {
         std::mem::take(&mut *commands)
     }
 
+    /// Answers commands that came while it ended. Whoever sees its mailbox closed calls this after
+    /// that: its runner once, and who commands, so that none is overlooked.
+    fn too_late(&self) {
+        for command in self.take_commands() {
+            // Whoever asked may have gone away.
+            match command {
+                Command::Stop { done } => drop(done.map(|done| done.send(()))),
+                Command::Swap { done, .. } => drop(done.send(Err("it has stopped".into()))),
+                Command::End | Command::Park => {}
+            }
+        }
+    }
+
     fn aside(&self) -> &Aside {
         self.aside.get_or_init(Box::default)
     }
@@ -271,7 +284,7 @@ impl Owner for Actor {
 
     fn schedule(self: Arc<Self>) {
         let queue = self.queue.clone();
-        queue.push(self);
+        queue.push_next(self);
     }
 }
 

@@ -54,9 +54,9 @@ const FORMATS: [(&str, &str, &str); 17] = [
 #[test]
 fn whatever_writes_dag_cbor_is_in_the_table_with_a_test_that_reads_it_back() {
     let sources = sources();
-    let writes = |line: &str| {
-        line.contains("serde_ipld_dagcbor::to_") || line.contains("serde_ipld_dagcbor::ser::")
-    };
+    // The SDK's writer is compared with the library's, byte for byte, where it is.
+    let ours = "use write::Writer;";
+    let writes = |line: &str| line.contains("serde_ipld_dagcbor::to_") || line.contains(ours);
     let writers: BTreeSet<&str> = sources
         .iter()
         .filter(|source| !source.is_test() && source.product_code().any(|(_, line)| writes(line)))

@@ -131,6 +131,7 @@ impl Scheduler {
         alarms.for_each(|alarm| self.clock.cancel(alarm));
         let asked = std::mem::take(&mut body.inbox).into_iter().map(Mail::Message);
         let left = self.turn_away(asked.chain(actor.mailbox.close(reason)), reason);
+        actor.too_late();
         self.router.forget_known(actor.mailbox.forget_known(|_| false));
         if actor.parent.is_none() {
             actor.journal().write(format!("{reason}: {why}; {left} messages left"));

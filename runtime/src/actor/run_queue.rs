@@ -1,8 +1,10 @@
 //! Actors with something to do: a queue of each worker's own, and one that all share.
 //!
 //! What a worker's actors make ready stays with it, so that a conversation stays on one core and
-//! wakes nobody. A worker with more than it can run at once gives half to the shared queue while
-//! another one sleeps; other threads put theirs there, too.
+//! wakes nobody. Whoever a letter has just made ready goes next, while the letter is in the core's
+//! cache (as in tokio and Go), but only so often in a row, so that the others have their turn. A
+//! worker with more than it can run at once gives half to the shared queue while another one has
+//! nothing; other threads put theirs there, too.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,6 +17,8 @@ use crate::net::Net;
 
 /// After so many activations a worker looks into the shared queue, however much it has itself.
 const LOOK: u32 = 8;
+/// So many at most in a row go before those that have waited for longer.
+const STREAK: u32 = 3;
 /// So many at most are taken from the shared queue at once.
 const TAKEN: usize = 64;
 
@@ -26,8 +30,8 @@ pub(super) struct RunQueue {
     changed: Condvar,
     /// How many are in the shared queue; a hint, looked at without its lock.
     waiting: AtomicUsize,
-    /// How many workers sleep; a hint as well.
-    asleep: AtomicUsize,
+    /// How many workers have nothing to do; a hint as well.
+    idle: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +47,10 @@ struct Shared {
 struct Own {
     /// Whose share this thread runs; `None` on other threads, and once it was handed on.
     queue: Option<Arc<RunQueue>>,
+    /// The last that a letter made ready.
+    next: Option<Arc<Actor>>,
+    /// How many were that since one was taken that had waited.
+    streak: u32,
     ready: VecDeque<Arc<Actor>>,
     activations: u32,
     /// Wakes this worker while it runs the network.
@@ -56,7 +64,24 @@ thread_local! {
 
 impl Own {
     const fn new() -> Self {
-        Self { queue: None, ready: VecDeque::new(), activations: 0, away: None }
+        let ready = VecDeque::new();
+        Self { queue: None, next: None, streak: 0, ready, activations: 0, away: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.next.is_none() && self.ready.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<Arc<Actor>> {
+        if let Some(next) = self.next.take() {
+            if self.streak < STREAK || self.ready.is_empty() {
+                self.streak += 1;
+                return Some(next);
+            }
+            self.ready.push_back(next);
+        }
+        self.streak = 0;
+        self.ready.pop_front()
     }
 }
 
@@ -68,7 +93,7 @@ impl RunQueue {
             shared: Mutex::default(),
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
-            asleep: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
         }
     }
 
@@ -79,9 +104,18 @@ impl RunQueue {
 
     /// Puts an actor at the end. Its mailbox sees to it that it is here only once.
     pub fn push(&self, actor: Arc<Actor>) {
+        self.put(actor, |own, actor| own.ready.push_back(actor));
+    }
+
+    /// As [`RunQueue::push`], for an actor that something came for just now.
+    pub fn push_next(&self, actor: Arc<Actor>) {
+        self.put(actor, |own, actor| own.ready.extend(own.next.replace(actor)));
+    }
+
+    fn put(&self, actor: Arc<Actor>, put: impl FnOnce(&mut Own, Arc<Actor>)) {
         let elsewhere = OWN.with_borrow_mut(|own| {
             if own.queue.as_deref().is_some_and(|queue| std::ptr::eq(queue, self)) {
-                own.ready.push_back(actor);
+                put(own, actor);
                 own.away.iter().for_each(Waker::wake_by_ref);
                 return None;
             }
@@ -98,26 +132,34 @@ impl RunQueue {
     pub fn next(&self) -> Option<Arc<Actor>> {
         OWN.with_borrow_mut(|own| {
             own.activations = own.activations.wrapping_add(1);
-            let look = own.ready.is_empty() || own.activations.is_multiple_of(LOOK);
+            let look = own.is_empty() || own.activations.is_multiple_of(LOOK);
+            let count = own.ready.len() + usize::from(own.next.is_some());
             if look && self.waiting.load(Ordering::Relaxed) > 0 {
                 self.take_shared(own);
-            } else if own.ready.len() > 1 && self.asleep.load(Ordering::Relaxed) > 0 {
-                let half = own.ready.len() / 2;
-                self.share(own, half);
+            } else if count > 1 && self.idle.load(Ordering::Relaxed) > 0 {
+                self.share(own, count / 2);
             }
-            own.ready.pop_front()
+            own.pop()
         })
     }
 
     /// Waits for an actor, and runs the network meanwhile if no other thread does; `None` once the
     /// queue is closed.
     pub fn wait(&self, net: Option<&Net>) -> Option<Arc<Actor>> {
-        while net.is_some_and(|net| net.run(|waker| self.is_wanted(waker))) {
+        loop {
+            let ran = net.is_some_and(|net| net.run(|waker| self.is_wanted(waker)));
             OWN.with_borrow_mut(|own| own.away = None);
-            self.shared().away = None;
+            let mut shared = self.shared();
+            shared.away = None;
+            self.note_idle(&shared);
+            drop(shared);
+            // Even a look at the network may have made one of this worker's own ready.
             let next = self.next();
             if next.is_some() || self.is_closed() {
                 return next;
+            }
+            if !ran {
+                break;
             }
         }
         let mut shared = self.shared();
@@ -130,10 +172,10 @@ impl RunQueue {
                 return Some(actor);
             }
             shared.asleep += 1;
-            self.asleep.store(shared.asleep, Ordering::Relaxed);
+            self.note_idle(&shared);
             shared = self.changed.wait(shared).unwrap_or_else(std::sync::PoisonError::into_inner);
             shared.asleep -= 1;
-            self.asleep.store(shared.asleep, Ordering::Relaxed);
+            self.note_idle(&shared);
         }
     }
 
@@ -141,6 +183,7 @@ impl RunQueue {
     pub fn leave(&self) {
         OWN.with_borrow_mut(|own| {
             own.queue = None;
+            own.ready.extend(own.next.take());
             let all = own.ready.len();
             self.share(own, all);
         });
@@ -167,10 +210,13 @@ impl RunQueue {
     /// Whether this worker, which runs the network, has something else to do.
     fn is_wanted(&self, waker: &Waker) -> bool {
         let mut shared = self.shared();
-        shared.away.get_or_insert_with(|| waker.clone());
+        if shared.away.is_none() {
+            shared.away = Some(waker.clone());
+            self.note_idle(&shared);
+        }
         OWN.with_borrow_mut(|own| {
             own.away.get_or_insert_with(|| waker.clone());
-            shared.closed || !shared.ready.is_empty() || !own.ready.is_empty()
+            shared.closed || !shared.ready.is_empty() || !own.is_empty()
         })
     }
 
@@ -201,6 +247,11 @@ impl RunQueue {
         {
             waker.wake_by_ref();
         }
+    }
+
+    fn note_idle(&self, shared: &Shared) {
+        let idle = shared.asleep + usize::from(shared.away.is_some());
+        self.idle.store(idle, Ordering::Relaxed);
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

@@ -223,8 +223,8 @@ impl Scheduler {
         actor.command(command);
         if actor.backing_off.swap(false, Ordering::AcqRel) {
             self.enqueue(actor);
-        } else {
-            actor.inlet().nudge();
+        } else if !actor.inlet().nudge() {
+            actor.too_late();
         }
     }
 

@@ -106,9 +106,9 @@ impl Inlet {
     }
 
     /// Has the actor looked at, though no message comes: for a command, or a deadline that passed.
-    pub fn nudge(&self) {
-        // A closed mailbox has nobody to look at.
-        let _ = self.push(Mail::Nudge);
+    /// False: its mailbox is closed, and nobody looks.
+    pub fn nudge(&self) -> bool {
+        self.push(Mail::Nudge).is_ok()
     }
 
     /// A publication found no room here.

@@ -144,3 +144,17 @@ pub enum LinkEvent {
         body: Vec<u8>,
     },
 }
+
+impl Message {
+    /// Bytes of its body, if it has one.
+    pub fn body_len(&self) -> usize {
+        match self {
+            Self::Letter(letter) | Self::Answer { outcome: Ok(letter), .. } => letter.body.len(),
+            Self::Timer { body, .. }
+            | Self::Link(LinkEvent::Data { body, .. } | LinkEvent::Published { body, .. }) => {
+                body.len()
+            }
+            _ => 0,
+        }
+    }
+}

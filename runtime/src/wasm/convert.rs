@@ -1,4 +1,7 @@
-//! Messages as the guest sees them: addresses become handles of the actor's own table.
+//! Messages as the guest sees them: addresses become handles of the actor's own table, and bodies
+//! lie one after another.
+
+use std::borrow::Cow;
 
 use super::bindings::edge::actor::types as wit;
 use super::table::{Held, Table};
@@ -31,70 +34,104 @@ pub fn lend(messages: &[Message], table: &mut Table) -> Result<Vec<u32>, TableFu
     Ok(handles)
 }
 
-/// Messages for the guest, with the handles that [`lend`] gave for them. Nothing is copied here.
-pub fn messages<'a>(messages: &'a [Message], mut handles: &'a [u32]) -> Vec<wit::Message<'a>> {
-    messages.iter().map(|message| convert(message, &mut handles)).collect()
+/// Messages for the guest, with the handles that [`lend`] gave for them, and all their bodies. A
+/// single body is not copied here.
+pub fn messages<'a>(
+    messages: &'a [Message],
+    handles: &'a [u32],
+) -> (Vec<wit::Message<'a>>, Cow<'a, [u8]>) {
+    let bytes = match messages {
+        [_] => Cow::Borrowed(&[][..]),
+        several => Cow::Owned(Vec::with_capacity(several.iter().map(Message::body_len).sum())),
+    };
+    let mut view = View { handles, bytes };
+    let messages = messages.iter().map(|message| view.message(message)).collect();
+    (messages, view.bytes)
 }
 
-fn convert<'a>(message: &'a Message, handles: &mut &'a [u32]) -> wit::Message<'a> {
-    match message {
-        Message::Letter(letter) => wit::Message::Letter(view(letter, handles)),
-        Message::Answer { token, outcome } => {
-            let outcome = match outcome {
-                Ok(letter) => Ok(view(letter, handles)),
-                Err(why) => Err(reason(*why)),
-            };
-            wit::Message::Answer(wit::Answer { token: *token, outcome })
+/// What is left of the handles, and the bodies so far.
+struct View<'a> {
+    handles: &'a [u32],
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> View<'a> {
+    fn message(&mut self, message: &'a Message) -> wit::Message<'a> {
+        match message {
+            Message::Letter(letter) => wit::Message::Letter(self.letter(letter)),
+            Message::Answer { token, outcome } => {
+                let outcome = match outcome {
+                    Ok(letter) => Ok(self.letter(letter)),
+                    Err(why) => Err(reason(*why)),
+                };
+                wit::Message::Answer(wit::Answer { token: *token, outcome })
+            }
+            Message::Undelivered { token, reason: why } => {
+                wit::Message::Undelivered(wit::Notice { token: *token, reason: reason(*why) })
+            }
+            Message::Timer { body, .. } => wit::Message::Timer(self.body(body)),
+            Message::Down { token, reason: why } => {
+                wit::Message::Down(wit::Notice { token: *token, reason: reason(*why) })
+            }
+            Message::Edge(edge) => wit::Message::Edge(wit::Edge {
+                pin: self.handles(1)[0],
+                level: edge.level,
+                at: edge.at,
+                sequence: edge.sequence,
+                dropped: edge.dropped,
+            }),
+            Message::Expired { .. } => wit::Message::Expired(self.handles(1)[0]),
+            Message::Link(event) => wit::Message::Link(self.link(event)),
         }
-        Message::Undelivered { token, reason: why } => {
-            wit::Message::Undelivered(wit::Notice { token: *token, reason: reason(*why) })
-        }
-        Message::Timer { body, .. } => wit::Message::Timer(body),
-        Message::Down { token, reason: why } => {
-            wit::Message::Down(wit::Notice { token: *token, reason: reason(*why) })
-        }
-        Message::Edge(edge) => wit::Message::Edge(wit::Edge {
-            pin: next(handles, 1)[0],
-            level: edge.level,
-            at: edge.at,
-            sequence: edge.sequence,
-            dropped: edge.dropped,
-        }),
-        Message::Expired { .. } => wit::Message::Expired(next(handles, 1)[0]),
-        Message::Link(event) => wit::Message::Link(link(event)),
     }
-}
 
-fn view<'a>(letter: &'a Letter, handles: &mut &'a [u32]) -> wit::Letter<'a> {
-    let carried = next(handles, letter.carried.len());
-    let reply = letter.reply.as_ref().map(|_| next(handles, 1)[0]);
-    wit::Letter { body: &letter.body, carried, reply }
-}
+    fn letter(&mut self, letter: &'a Letter) -> wit::Letter<'a> {
+        let carried = self.handles(letter.carried.len());
+        let reply = letter.reply.as_ref().map(|_| self.handles(1)[0]);
+        let carried = (!carried.is_empty()).then_some(carried);
+        wit::Letter { body: self.body(&letter.body), carried, reply }
+    }
 
-/// The next handles: [`lend`] gave one for each thing that is asked for here.
-fn next<'a>(handles: &mut &'a [u32], count: usize) -> &'a [u32] {
-    let (next, rest) = handles.split_at(count);
-    *handles = rest;
-    next
-}
+    fn link(&mut self, event: &'a LinkEvent) -> wit::LinkEvent<'a> {
+        match event {
+            LinkEvent::Reachable(node) => wit::LinkEvent::Reachable(&node.0),
+            LinkEvent::Up { link, node } => {
+                wit::LinkEvent::Up(wit::LinkUp { link: *link, node: &node.0 })
+            }
+            LinkEvent::Down { link, node, reason: why } => wit::LinkEvent::Down(wit::LinkDown {
+                link: *link,
+                node: &node.0,
+                reason: reason(*why),
+            }),
+            LinkEvent::Data { link, body } => {
+                wit::LinkEvent::Data(wit::LinkData { link: *link, body: self.body(body) })
+            }
+            LinkEvent::Rtt { link, rtt } => {
+                wit::LinkEvent::Rtt(wit::LinkRtt { link: *link, rtt: *rtt })
+            }
+            LinkEvent::Writable(link) => wit::LinkEvent::Writable(*link),
+            LinkEvent::Published { topic, body } => wit::LinkEvent::Published(wit::Publication {
+                topic: &topic.0,
+                body: self.body(body),
+            }),
+        }
+    }
 
-fn link(event: &LinkEvent) -> wit::LinkEvent<'_> {
-    match event {
-        LinkEvent::Reachable(node) => wit::LinkEvent::Reachable(&node.0),
-        LinkEvent::Up { link, node } => {
-            wit::LinkEvent::Up(wit::LinkUp { link: *link, node: &node.0 })
+    /// The next handles: [`lend`] gave one for each thing that is asked for here.
+    fn handles(&mut self, count: usize) -> &'a [u32] {
+        let (next, rest) = self.handles.split_at(count);
+        self.handles = rest;
+        next
+    }
+
+    fn body(&mut self, body: &'a [u8]) -> wit::Span {
+        let start = self.bytes.len();
+        match &mut self.bytes {
+            Cow::Borrowed(only) => *only = body,
+            Cow::Owned(all) => all.extend_from_slice(body),
         }
-        LinkEvent::Down { link, node, reason: why } => {
-            wit::LinkEvent::Down(wit::LinkDown { link: *link, node: &node.0, reason: reason(*why) })
-        }
-        LinkEvent::Data { link, body } => wit::LinkEvent::Data(wit::LinkData { link: *link, body }),
-        LinkEvent::Rtt { link, rtt } => {
-            wit::LinkEvent::Rtt(wit::LinkRtt { link: *link, rtt: *rtt })
-        }
-        LinkEvent::Writable(link) => wit::LinkEvent::Writable(*link),
-        LinkEvent::Published { topic, body } => {
-            wit::LinkEvent::Published(wit::Publication { topic: &topic.0, body })
-        }
+        // A batch of letters is bounded far below 4 GiB: a guest could not take more.
+        wit::Span { start: start as u32, end: self.bytes.len() as u32 }
     }
 }
 

@@ -83,10 +83,12 @@ impl Instance {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
-        let messages = convert::messages(messages, &handles);
+        let (messages, bytes) = convert::messages(messages, &handles);
         let behaviour = self.guest.edge_actor_behaviour();
-        let called = behaviour.call_handle(&mut self.store, time(now), &messages);
-        let called = called.map(|outcome| outcome.map_err(|failure| failure.why));
+        let called = behaviour.call_handle(&mut self.store, time(now), &messages, &bytes);
+        let failed =
+            |turn: &mut Turn| turn.failing.take().unwrap_or_else(|| "no reason given".into());
+        let called = called.map(|outcome| outcome.map_err(|()| failed(self.store.data_mut())));
         self.end(called)
     }
 
@@ -143,6 +145,7 @@ impl Instance {
         let turn = self.store.data_mut();
         turn.open = true;
         turn.fault = None;
+        turn.failing = None;
         turn.memory_refused = None;
         turn.ticks = 0;
         turn.waits = 0;

@@ -15,9 +15,9 @@ use super::{ComponentError, Engine, World};
 mod convert;
 mod host;
 
-/// What an instance works on: the desk of its actor, for the time of a turn.
+/// What an instance works on: the desk of its actor, for the time of a turn, and why that fails.
 #[derive(Default)]
-struct Seat(Desk);
+struct Seat(Desk, Option<String>);
 
 /// One incarnation of a component.
 struct Simulated {
@@ -82,10 +82,13 @@ impl Machine for Simulated {
     }
 
     fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
-        let message = [convert::message(&message)];
+        let (message, body) = convert::message(&message);
         self.with(desk, |store, guest| {
-            let called = guest.edge_actor_behaviour().call_handle(store, time(now), &message);
-            called.map(|outcome| outcome.map_err(|failure| failure.why))
+            store.data_mut().1 = None;
+            let behaviour = guest.edge_actor_behaviour();
+            let called = behaviour.call_handle(&mut *store, time(now), &[message], body);
+            let why = store.data_mut().1.take();
+            called.map(|outcome| outcome.map_err(|()| why.unwrap_or_default()))
         })
     }
 

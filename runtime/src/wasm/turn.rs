@@ -97,6 +97,8 @@ pub struct Turn {
     pub(super) open: bool,
     /// A read that failed is the turn's failure, not an empty answer.
     pub(super) fault: Option<String>,
+    /// Why the guest says that this turn fails.
+    pub(super) failing: Option<String>,
 }
 
 impl Turn {
@@ -125,6 +127,7 @@ impl Turn {
             ticks: 0,
             open: false,
             fault: None,
+            failing: None,
         }
     }
 

@@ -4,7 +4,21 @@ use sim::{Granted, Message, Reason, Refusal};
 
 use crate::wasm::bindings::edge::actor::types as wit;
 
-pub fn message(message: &Message) -> wit::Message<'_> {
+/// A message for the guest, and its body, if it has one.
+pub fn message(message: &Message) -> (wit::Message<'_>, &[u8]) {
+    let body: &[u8] = match message {
+        Message::Letter(letter) | Message::Answer { outcome: Ok(letter), .. } => &letter.body,
+        Message::Timer(body)
+        | Message::Link(
+            sim::LinkEvent::Data { body, .. } | sim::LinkEvent::Published { body, .. },
+        ) => body,
+        _ => &[],
+    };
+    (view(message, wit::Span { start: 0, end: body.len() as u32 }), body)
+}
+
+fn view(message: &Message, body: wit::Span) -> wit::Message<'_> {
+    let letter = |letter| view_letter(letter, body);
     match message {
         Message::Letter(it) => wit::Message::Letter(letter(it)),
         Message::Answer { token, outcome } => {
@@ -12,7 +26,7 @@ pub fn message(message: &Message) -> wit::Message<'_> {
             wit::Message::Answer(wit::Answer { token: *token, outcome })
         }
         Message::Undelivered(it) => wit::Message::Undelivered(notice(it)),
-        Message::Timer(body) => wit::Message::Timer(body),
+        Message::Timer(_) => wit::Message::Timer(body),
         Message::Down(it) => wit::Message::Down(notice(it)),
         Message::Edge(edge) => wit::Message::Edge(wit::Edge {
             pin: edge.pin,
@@ -22,19 +36,20 @@ pub fn message(message: &Message) -> wit::Message<'_> {
             dropped: edge.dropped,
         }),
         Message::Expired(pin) => wit::Message::Expired(*pin),
-        Message::Link(event) => wit::Message::Link(link(event)),
+        Message::Link(event) => wit::Message::Link(link(event, body)),
     }
 }
 
-fn letter(letter: &sim::Letter) -> wit::Letter<'_> {
-    wit::Letter { body: &letter.body, carried: &letter.carried, reply: letter.reply }
+fn view_letter(letter: &sim::Letter, body: wit::Span) -> wit::Letter<'_> {
+    let carried = (!letter.carried.is_empty()).then_some(&letter.carried[..]);
+    wit::Letter { body, carried, reply: letter.reply }
 }
 
 fn notice(notice: &sim::Notice) -> wit::Notice {
     wit::Notice { token: notice.token, reason: reason(notice.reason) }
 }
 
-fn link(event: &sim::LinkEvent) -> wit::LinkEvent<'_> {
+fn link(event: &sim::LinkEvent, body: wit::Span) -> wit::LinkEvent<'_> {
     use sim::LinkEvent as From;
     match event {
         From::Reachable(node) => wit::LinkEvent::Reachable(node),
@@ -42,10 +57,10 @@ fn link(event: &sim::LinkEvent) -> wit::LinkEvent<'_> {
         From::Down { link, node, reason: why } => {
             wit::LinkEvent::Down(wit::LinkDown { link: *link, node, reason: reason(*why) })
         }
-        From::Data { link, body } => wit::LinkEvent::Data(wit::LinkData { link: *link, body }),
+        From::Data { link, .. } => wit::LinkEvent::Data(wit::LinkData { link: *link, body }),
         From::Rtt { link, rtt } => wit::LinkEvent::Rtt(wit::LinkRtt { link: *link, rtt: *rtt }),
         From::Writable(link) => wit::LinkEvent::Writable(*link),
-        From::Published { topic, body } => {
+        From::Published { topic, .. } => {
             wit::LinkEvent::Published(wit::Publication { topic, body })
         }
     }

@@ -111,6 +111,10 @@ impl effects::Host for Seat {
         // As `disarm`.
         let _ = self.take(Effect::Log { line });
     }
+
+    fn fail(&mut self, why: String) {
+        self.1.get_or_insert(why);
+    }
 }
 
 impl links::Host for Seat {

@@ -149,21 +149,31 @@ impl effects::Host for Turn {
         Ok(())
     }
 
-    fn log(&mut self, mut line: String) {
-        if self.count().is_err() {
-            return;
+    fn log(&mut self, line: String) {
+        if self.count().is_ok() {
+            let line = self.line(line);
+            self.effects.log.push(line);
         }
+    }
+
+    fn fail(&mut self, why: String) {
+        let why = self.line(why);
+        self.failing.get_or_insert(why);
+    }
+}
+
+impl Turn {
+    /// A line for people, no longer than one may be.
+    fn line(&self, mut line: String) -> String {
         let most = self.budget.node.log_line_bytes;
         if line.len() > most {
             let end = (0..=most).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
             line.truncate(end);
             line.push('…');
         }
-        self.effects.log.push(line);
+        line
     }
-}
 
-impl Turn {
     fn granted(&self, handle: Handle) -> bool {
         self.holds.own == Some(handle)
             || self.holds.grants.iter().any(|(_, granted)| *granted == handle)

@@ -7,7 +7,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, ProfilingStrategy, Store};
 
 use crate::bindings::edge::actor::types::{
-    Granted, Handle, Letter, Message, Now, Reading, Refusal,
+    Granted, Handle, Letter, Message, Now, Reading, Refusal, Span,
 };
 use crate::bindings::edge::actor::{effects, reads, types};
 use crate::bindings::{Actor, ActorPre};
@@ -94,13 +94,19 @@ impl Guest {
 
     /// Calls `handle` with letters of these bodies.
     pub fn handle(&mut self, bodies: Vec<Vec<u8>>, reply: Option<u32>) -> anyhow::Result<()> {
-        let letter = |body| Message::Letter(Letter { body, carried: Vec::new(), reply });
-        let messages: Vec<Message> = bodies.into_iter().map(letter).collect();
+        let mut bytes = Vec::with_capacity(bodies.iter().map(Vec::len).sum());
+        let mut letter = |body: Vec<u8>| {
+            let start = bytes.len() as u32;
+            bytes.extend(body);
+            let body = Span { start, end: bytes.len() as u32 };
+            Message::Letter(Letter { body, carried: None, reply })
+        };
+        let messages: Vec<Message> = bodies.into_iter().map(&mut letter).collect();
         let now = self.now();
         self.store.set_epoch_deadline(1000);
         let behaviour = self.actor.edge_actor_behaviour();
-        let handled = behaviour.call_handle(&mut self.store, now, &messages)?;
-        handled.map_err(|failure| anyhow::Error::msg(failure.why))
+        let handled = behaviour.call_handle(&mut self.store, now, &messages, &bytes)?;
+        handled.map_err(|()| anyhow::anyhow!("a turn failed"))
     }
 
     /// Calls `save`.
@@ -206,6 +212,8 @@ impl effects::Host for Host {
     fn monitor(&mut self, _: Handle, _: u64) -> Result<(), Refusal> {
         Ok(())
     }
+
+    fn fail(&mut self, _: String) {}
 
     fn log(&mut self, _: String) {}
 }
