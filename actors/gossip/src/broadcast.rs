@@ -101,11 +101,11 @@ impl Broadcast {
     }
 
     /// A new neighbour: `rtt` if it is known.
-    pub fn up(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
+    pub fn up(&mut self, now: Duration, link: u32, rtt: Option<Duration>, out: &mut Vec<Output>) {
         if self.links.contains_key(&link) {
             return;
         }
-        self.links.insert(link, Neighbour::new(now));
+        self.links.insert(link, Neighbour::new(now, rtt));
         self.tree_up(now, link, out);
         out.push(self.digest(now, link));
     }

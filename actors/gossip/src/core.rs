@@ -227,7 +227,7 @@ impl Core {
                 Act::Say(link, wire) => {
                     out.push(Output::Transmit(link, What::Control, wire.encode().into()));
                 }
-                Act::Up(link) => self.broadcast.up(now, link, out),
+                Act::Up(link) => self.broadcast.up(now, link, self.members.rtt_of(link), out),
                 Act::Down(link, _) => self.broadcast.down(now, link, out),
             }
         }

@@ -222,6 +222,11 @@ impl Membership {
         }
     }
 
+    /// A link's round-trip time, if it is known.
+    pub fn rtt_of(&self, link: u32) -> Option<Duration> {
+        self.links.get(&link)?.rtt
+    }
+
     /// A neighbour, or one to be, says something.
     pub fn hear(&mut self, now: Duration, link: u32, wire: Wire, counts: &mut Counts) -> Vec<Act> {
         let mut acts = Vec::new();

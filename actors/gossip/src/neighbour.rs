@@ -76,7 +76,7 @@ saved!(Neighbour {
 
 impl Neighbour {
     /// A new neighbour.
-    pub fn new(now: Duration) -> Self {
+    pub fn new(now: Duration, rtt: Option<Duration>) -> Self {
         Self {
             pending: VecDeque::new(),
             lazy: Vec::new(),
@@ -95,7 +95,7 @@ impl Neighbour {
             digest_due: false,
             useful: false,
             repaired: None,
-            rtt: None,
+            rtt,
             sent: now,
             next: now,
         }

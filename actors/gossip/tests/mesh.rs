@@ -5,7 +5,7 @@ mod net;
 
 use std::time::Duration;
 
-use gossip::{Core, Held, Id, Input, Output, Post, Stream, What, Wire, limits};
+use gossip::{Beacon, Core, Held, Id, Input, Output, Post, Stream, Want, What, Wire, limits};
 use net::{Net, TOPIC, id, seed};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -275,6 +275,24 @@ fn who_takes_a_link_and_drops_it_is_asked_less_and_less_often() {
         outputs = core.handle(now, Input::Tick);
     }
     assert!(tries > 2, "it is not given up for good");
+}
+
+#[test]
+fn a_round_trip_that_was_measured_before_two_were_neighbours_counts() {
+    let mut core = Core::new(1, 1);
+    let hear = |core: &mut Core, link: u32, wire: Wire| {
+        core.handle(seconds(1), Input::Data(link, wire.encode()))
+    };
+    for link in [1, 2] {
+        core.handle(seconds(1), Input::Up(link, id(link as usize)));
+        core.handle(seconds(1), Input::Rtt(link, Duration::from_millis(100)));
+        hear(&mut core, link, Wire::Hello { want: Want::Join, origin: link.into(), you: id(0) });
+    }
+    // The first is above this node in the tree, the second below.
+    hear(&mut core, 1, Wire::Beacon(Beacon { term: 9, root: 1, seq: 1, hops: 0 }));
+    let said = hear(&mut core, 2, Wire::Attach(true));
+    let depth = Wire::Depth { us: 50_000, nodes: 2 }.encode().into();
+    assert_eq!(said, [Output::Transmit(1, What::Control, depth)]);
 }
 
 #[test]

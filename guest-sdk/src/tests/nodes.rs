@@ -68,11 +68,12 @@ fn a_protocol_carries_publications_where_there_is_one() {
         .protocol::<Flood>("flood", &[])
         .actor::<Puppet>("puppet", &[("news", Grant::Topic("news"))])
         .build();
-    sim.run_for(SECOND * 5);
+    // Longer than the longest row of losses that is drawn: sixteen, half a minute.
+    sim.run_for(SECOND * 60);
     for _ in 0..20 {
         sim.send(0, Do::Publish("news".into()));
     }
-    sim.run_for(SECOND * 20);
+    sim.run_for(SECOND * 60);
     assert_eq!(sim.failures(), []);
     for node in 1..4 {
         assert_eq!(sim.actor(node).heard.len(), 20, "node {node}");

@@ -1,6 +1,7 @@
 //! Tables of what simulations showed.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -117,7 +118,7 @@ pub fn compare(sim: &Sim) -> anyhow::Result<()> {
             "about = 'compare'\nnodes = {nodes}\npatience = '2s'\ncontacts = 1\n\
              steps = [{{ wait = '30s' }}, {{ crash = {crashes:?} }}, {{ rounds = 20 }}]\n"
         );
-        let file = tempfile(&text)?;
+        let file = Written::new(&text)?;
         let seeds = &sim.seed;
         let mut add = |name: &str, reports: Vec<Value>| {
             let mean = |metric_name: &str| {
@@ -131,7 +132,7 @@ pub fn compare(sim: &Sim) -> anyhow::Result<()> {
                 .collect();
             all.push(json!({ "protocol": name, "crashes": crashes, "figures": figures }));
         };
-        let played = seeds.iter().map(|seed| actor.play(&file.0, *seed, None));
+        let played = seeds.iter().map(|seed| actor.play(file.path(), *seed, None));
         add("gossip", played.collect::<anyhow::Result<_>>()?);
         let baselines = [
             Baseline::Flood { hops: 7 },
@@ -176,13 +177,19 @@ pub fn compare(sim: &Sim) -> anyhow::Result<()> {
 }
 
 /// A scenario's file for as long as it is needed.
-struct Written(std::path::PathBuf);
+pub struct Written(PathBuf);
 
-fn tempfile(text: &str) -> anyhow::Result<Written> {
-    let name = format!("edge-host-compare-{}.toml", std::process::id());
-    let file = std::env::temp_dir().join(name);
-    std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
-    Ok(Written(file))
+impl Written {
+    pub fn new(text: &str) -> anyhow::Result<Self> {
+        let name = format!("edge-host-scenario-{}.toml", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
+        Ok(Self(file))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Drop for Written {
