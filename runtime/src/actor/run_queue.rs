@@ -2,8 +2,9 @@
 //!
 //! What a worker's actors make ready stays with it, so that a conversation stays on one core and
 //! wakes nobody. Whoever a letter has just made ready goes next, while the letter is in the core's
-//! cache (as in tokio and Go), but only so often in a row, so that the others have their turn. A
-//! worker with more than it can run at once gives half to the shared queue while another one has
+//! cache (as in tokio and Go), but only so often in a row, so that the others have their turn. Who
+//! begins its life gives way to those at work, but not for ever: to spawn a thousand takes no
+//! longer than to name them. A worker with more than it can run at once gives half to the shared queue while another one has
 //! nothing; other threads put theirs there, too.
 
 use std::cell::RefCell;
@@ -19,6 +20,8 @@ use crate::net::Net;
 const LOOK: u32 = 8;
 /// So many at most in a row go before those that have waited for longer.
 const STREAK: u32 = 3;
+/// One of so many activations is a beginning, whatever else waits.
+const BEGIN: u32 = 4;
 /// So many at most are taken from the shared queue at once.
 const TAKEN: usize = 64;
 
@@ -52,6 +55,8 @@ struct Own {
     /// How many were that since one was taken that had waited.
     streak: u32,
     ready: VecDeque<Arc<Actor>>,
+    /// Those whose first turn is to come.
+    beginning: VecDeque<Arc<Actor>>,
     activations: u32,
     /// Wakes this worker while it runs the network.
     away: Option<Waker>,
@@ -65,14 +70,24 @@ thread_local! {
 impl Own {
     const fn new() -> Self {
         let ready = VecDeque::new();
-        Self { queue: None, next: None, streak: 0, ready, activations: 0, away: None }
+        let beginning = VecDeque::new();
+        Self { queue: None, next: None, streak: 0, ready, beginning, activations: 0, away: None }
+    }
+
+    fn len(&self) -> usize {
+        self.ready.len() + self.beginning.len() + usize::from(self.next.is_some())
     }
 
     fn is_empty(&self) -> bool {
-        self.next.is_none() && self.ready.is_empty()
+        self.len() == 0
     }
 
     fn pop(&mut self) -> Option<Arc<Actor>> {
+        if self.activations.is_multiple_of(BEGIN)
+            && let Some(begins) = self.beginning.pop_front()
+        {
+            return Some(begins);
+        }
         if let Some(next) = self.next.take() {
             if self.streak < STREAK || self.ready.is_empty() {
                 self.streak += 1;
@@ -81,7 +96,15 @@ impl Own {
             self.ready.push_back(next);
         }
         self.streak = 0;
-        self.ready.pop_front()
+        self.ready.pop_front().or_else(|| self.beginning.pop_front())
+    }
+
+    /// Takes so many out, those that can best wait first.
+    fn give(&mut self, count: usize) -> impl Iterator<Item = Arc<Actor>> {
+        let begin = self.beginning.len().min(count);
+        let ready = self.ready.len().min(count - begin);
+        let (begin, ready) = (self.beginning.len() - begin, self.ready.len() - ready);
+        self.ready.drain(ready..).chain(self.beginning.drain(begin..))
     }
 }
 
@@ -112,6 +135,11 @@ impl RunQueue {
         self.put(actor, |own, actor| own.ready.extend(own.next.replace(actor)));
     }
 
+    /// As [`RunQueue::push`], for an actor whose first turn is to come.
+    pub fn push_beginning(&self, actor: Arc<Actor>) {
+        self.put(actor, |own, actor| own.beginning.push_back(actor));
+    }
+
     fn put(&self, actor: Arc<Actor>, put: impl FnOnce(&mut Own, Arc<Actor>)) {
         let elsewhere = OWN.with_borrow_mut(|own| {
             if own.queue.as_deref().is_some_and(|queue| std::ptr::eq(queue, self)) {
@@ -133,7 +161,7 @@ impl RunQueue {
         OWN.with_borrow_mut(|own| {
             own.activations = own.activations.wrapping_add(1);
             let look = own.is_empty() || own.activations.is_multiple_of(LOOK);
-            let count = own.ready.len() + usize::from(own.next.is_some());
+            let count = own.len();
             if look && self.waiting.load(Ordering::Relaxed) > 0 {
                 self.take_shared(own);
             } else if count > 1 && self.idle.load(Ordering::Relaxed) > 0 {
@@ -184,7 +212,7 @@ impl RunQueue {
         OWN.with_borrow_mut(|own| {
             own.queue = None;
             own.ready.extend(own.next.take());
-            let all = own.ready.len();
+            let all = own.len();
             self.share(own, all);
         });
     }
@@ -231,9 +259,8 @@ impl RunQueue {
     }
 
     fn share(&self, own: &mut Own, count: usize) {
-        let keep = own.ready.len() - count;
         let mut shared = self.shared();
-        shared.ready.extend(own.ready.drain(keep..));
+        shared.ready.extend(own.give(count));
         self.changed(&shared, count);
     }
 

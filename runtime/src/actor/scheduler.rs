@@ -142,7 +142,7 @@ impl Scheduler {
         }
         actor.does(Doing::Starting);
         // Its mailbox began scheduled.
-        self.enqueue(&actor);
+        actor.queue.push_beginning(actor.clone());
         actor
     }
 
