@@ -76,6 +76,11 @@ pub(super) fn heal(stage: &mut Stage, findings: &mut Findings) -> anyhow::Result
     let document = seconds(began.elapsed());
     stage.until("all heat to the same target", || heat::all_at(stage, DIALLED as f64))?;
     let heaters = seconds(began.elapsed());
+    // News goes round by the shed as soon as one link is back; what comes next needs all.
+    for node in ALL {
+        let connected = || Ok((deploy::up(stage, node)? == 2).then_some(()));
+        stage.until("all nodes are connected again", connected)?;
+    }
     stage.say(format!("The documents agree after {document}, the dials after {heaters}."));
     document::show(stage, &ALL)?;
     heat::show(stage)?;

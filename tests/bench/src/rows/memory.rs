@@ -39,9 +39,9 @@ pub fn live_bytes(bench: &Bench) -> Row {
         .side("erlang", peers.erlang("memory", bench.ms, &["count=200000"]))
 }
 
-/// An actor with a state of 4 kB is woken by a question, and parked again: microseconds of the node's
-/// processor time for each of 500 that are asked and then rest, question and answer included. Raw:
-/// `save`, drop, instantiate, `restore` and one answer, without a host.
+/// An actor with a state of 4 kB is woken by a question, and parked again: microseconds of the
+/// node's processor time for each of 500 that are asked and then rest, question and answer
+/// included. Raw: `save`, drop, instantiate, `restore` and one answer, without a host.
 pub fn park_wake(bench: &Bench) -> Row {
     let component = format!("component={}", bench.ours.guest("sprout").display());
     Row::new("park_wake", "µs", Better::Lower, "raw wasmtime")
