@@ -66,6 +66,27 @@ fn no_letter_is_lost_or_out_of_order_under_full_load_and_memory_stays_flat() -> 
     Ok(())
 }
 
+#[test]
+fn a_node_stops_in_the_middle_of_full_load() -> Result<()> {
+    let file = &nodes::soak().file;
+    for _ in 0..4 {
+        let folder = tempfile::tempdir()?;
+        let actor = format!(
+            "{LIMITS}[actor.soak]\ncomponent = {file:?}\n\
+            grant = {{ kid = {{ spawn = {file:?}, max = 100 }} }}\n"
+        );
+        let mut node = Process::start(folder.path(), &nodes::manifest(&[], &actor))?;
+        let go = json!({ "Go": 60_000 }).to_string();
+        // Nobody waits for its report: it is asked to begin, and the deadline is over at once.
+        let said = node.run(&["send", "soak", &go, "--deadline", "300"]);
+        let said = said.expect_err("it has a minute to go").to_string();
+        assert!(said.contains("deadline"), "{said}");
+        let ended = node.interrupt()?;
+        assert!(ended.success(), "{ended}: {}", node.log());
+    }
+    Ok(())
+}
+
 fn run(node: &Process, seconds: u64) -> Result<Report> {
     let message = json!({ "Go": seconds * 1000 }).to_string();
     let patience = (seconds * 1000 + 30_000).to_string();

@@ -4,8 +4,8 @@
 //! wakes nobody. Whoever a letter has just made ready goes next, while the letter is in the core's
 //! cache (as in tokio and Go), but only so often in a row, so that the others have their turn. Who
 //! begins its life gives way to those at work, but not for ever: to spawn a thousand takes no
-//! longer than to name them. A worker with more than it can run at once gives half to the shared queue while another one has
-//! nothing; other threads put theirs there, too.
+//! longer than to name them. A worker with more than it can run at once gives half to the shared
+//! queue while another one has nothing; other threads put theirs there, too.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
