@@ -176,11 +176,12 @@ impl RunQueue {
     pub fn wait(&self, net: Option<&Net>) -> Option<Arc<Actor>> {
         loop {
             let ran = net.is_some_and(|net| net.run(|waker| self.is_wanted(waker)));
-            OWN.with_borrow_mut(|own| own.away = None);
-            let mut shared = self.shared();
-            shared.away = None;
-            self.note_idle(&shared);
-            drop(shared);
+            // Only who was away is back: another worker may still be.
+            if OWN.with_borrow_mut(|own| own.away.take()).is_some() {
+                let mut shared = self.shared();
+                shared.away = None;
+                self.note_idle(&shared);
+            }
             // Even a look at the network may have made one of this worker's own ready.
             let next = self.next();
             if next.is_some() || self.is_closed() {
