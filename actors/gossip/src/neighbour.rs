@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::event::Counts;
 use crate::limits::{DIGEST_EVERY, DIGEST_GAP, PENDING};
 use crate::saved::saved;
 use crate::wire::{Beacon, Id};
@@ -75,6 +76,15 @@ saved!(Neighbour {
 });
 
 impl Neighbour {
+    /// Counts a request that costs as much as so many; true if it is one too many for this second,
+    /// which is counted as well.
+    pub fn is_hasty(&mut self, cost: u32, counts: &mut Counts) -> bool {
+        self.requests += cost;
+        let hasty = self.requests > crate::limits::WALKS;
+        counts.hasty += u64::from(hasty);
+        hasty
+    }
+
     /// A new neighbour.
     pub fn new(now: Duration, rtt: Option<Duration>) -> Self {
         Self {

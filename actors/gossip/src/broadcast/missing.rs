@@ -139,9 +139,7 @@ impl Broadcast {
     /// A neighbour has these.
     pub(super) fn announced(&mut self, now: Duration, link: u32, ids: &[Id], counts: &mut Counts) {
         let Some(neighbour) = self.links.get_mut(&link) else { return };
-        neighbour.requests += 1;
-        if neighbour.requests > crate::limits::WALKS {
-            counts.hasty += 1;
+        if neighbour.is_hasty(1, counts) {
             neighbour.digest_due = true;
             return;
         }

@@ -34,7 +34,7 @@ impl Broadcast {
         out: &mut Vec<Output>,
     ) {
         let Some(neighbour) = self.links.get_mut(&link) else { return };
-        if !allowed(neighbour, counts) {
+        if neighbour.is_hasty(crate::limits::WALKS / DIGESTS, counts) {
             return;
         }
         let of = |stream: &Stream| held.binary_search_by(|held| held.stream.cmp(stream)).ok();
@@ -71,9 +71,7 @@ impl Broadcast {
         out: &mut Vec<Output>,
     ) {
         let Some(neighbour) = self.links.get_mut(&link) else { return };
-        neighbour.requests += 1;
-        if neighbour.requests > crate::limits::WALKS {
-            counts.hasty += 1;
+        if neighbour.is_hasty(1, counts) {
             return;
         }
         for id in ids {
@@ -131,11 +129,4 @@ impl Broadcast {
             }
         }
     }
-}
-
-fn allowed(neighbour: &mut Neighbour, counts: &mut Counts) -> bool {
-    neighbour.requests += crate::limits::WALKS / DIGESTS;
-    let allowed = neighbour.requests <= crate::limits::WALKS;
-    counts.hasty += u64::from(!allowed);
-    allowed
 }

@@ -145,9 +145,7 @@ impl Broadcast {
         out: &mut Vec<Output>,
     ) {
         let Some(neighbour) = self.links.get_mut(&link) else { return };
-        neighbour.requests += 1;
-        if neighbour.requests > crate::limits::WALKS {
-            counts.hasty += 1;
+        if neighbour.is_hasty(1, counts) {
             return;
         }
         neighbour.beacon = Some(beacon);
