@@ -23,13 +23,6 @@ fn no_letter_is_lost_or_out_of_order_under_full_load_and_memory_stays_flat() -> 
     let folder = tempfile::tempdir()?;
     let (at_a, at_b) = (folder.path().join("a"), folder.path().join("b"));
     let ids = [process::id(&at_a)?, process::id(&at_b)?];
-    let file = &nodes::soak().file;
-    let actor = |grant: &str| {
-        format!(
-            "{LIMITS}[actor.soak]\ncomponent = {file:?}\n\
-            grant = {{ kid = {{ spawn = {file:?}, max = 100 }}{grant} }}\n"
-        )
-    };
     let b = Process::start(&at_b, &nodes::manifest(&[peer(&ids[0], None)], &actor("")))?;
     let address = b.actor("soak")?["address"].as_str().context("no address")?.to_string();
     let to_b = peer(&ids[1], Some(&b.address()?.to_string()));
@@ -68,14 +61,9 @@ fn no_letter_is_lost_or_out_of_order_under_full_load_and_memory_stays_flat() -> 
 
 #[test]
 fn a_node_stops_in_the_middle_of_full_load() -> Result<()> {
-    let file = &nodes::soak().file;
     for _ in 0..4 {
         let folder = tempfile::tempdir()?;
-        let actor = format!(
-            "{LIMITS}[actor.soak]\ncomponent = {file:?}\n\
-            grant = {{ kid = {{ spawn = {file:?}, max = 100 }} }}\n"
-        );
-        let mut node = Process::start(folder.path(), &nodes::manifest(&[], &actor))?;
+        let mut node = Process::start(folder.path(), &nodes::manifest(&[], &actor("")))?;
         let go = json!({ "Go": 60_000 }).to_string();
         // Nobody waits for its report: it is asked to begin, and the deadline is over at once.
         let said = node.run(&["send", "soak", &go, "--deadline", "300"]);
@@ -85,6 +73,15 @@ fn a_node_stops_in_the_middle_of_full_load() -> Result<()> {
         assert!(ended.success(), "{ended}: {}", node.log());
     }
     Ok(())
+}
+
+/// The lines of a manifest for the one actor, perhaps with one more grant.
+fn actor(grant: &str) -> String {
+    let file = &nodes::soak().file;
+    format!(
+        "{LIMITS}[actor.soak]\ncomponent = {file:?}\n\
+        grant = {{ kid = {{ spawn = {file:?}, max = 100 }}{grant} }}\n"
+    )
 }
 
 fn run(node: &Process, seconds: u64) -> Result<Report> {

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use serde::de::value::BytesDeserializer;
-
 // Major types (RFC 8949, 3.1).
 pub(super) const UNSIGNED: u8 = 0;
 pub(super) const NEGATIVE: u8 = 1;
@@ -133,8 +131,4 @@ pub(super) fn skip(rest: &mut &[u8]) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-pub(super) fn cid_bytes(cid: &[u8]) -> BytesDeserializer<'_, Fault> {
-    BytesDeserializer::new(cid)
 }

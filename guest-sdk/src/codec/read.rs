@@ -1,6 +1,7 @@
 //! DAG-CBOR into values, as lenient with numbers as people are: `{"Dial": 21}` reads into a float,
 //! and so does 21.3 into an `f32`.
 
+use serde::de::value::BytesDeserializer;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
     Visitor,
@@ -121,7 +122,7 @@ impl<'de> Reader<'de> {
             return Err(head.instead_of("a CID"));
         }
         match self.bytes()? {
-            [0, cid @ ..] => visitor.visit_newtype_struct(form::cid_bytes(cid)),
+            [0, cid @ ..] => visitor.visit_newtype_struct(BytesDeserializer::new(cid)),
             _ => Err(Fault::new("a CID that does not begin with a zero")),
         }
     }
