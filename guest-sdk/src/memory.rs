@@ -120,55 +120,50 @@ unsafe impl GlobalAlloc for AtHand {
     }
 }
 
+/// WebAssembly's.
 const PAGE: usize = 64 << 10;
-/// More than an allocation's own bytes that a heap needs to fit it.
-const SLACK: usize = 64;
+/// What the allocator is given ends at a multiple of this: a page of the host's.
+const STRIDE: usize = 4 << 10;
+/// More than an allocation's own bytes that a heap needs to fit it, its own lists included.
+const SLACK: usize = 1 << 10;
 
-/// Gives the allocator first the linked memory's free part, and then one growing piece after it.
+/// Gives the allocator the linked memory's free part in steps, and then what the memory grows by.
+///
+/// Talc writes to both ends of what it has: given all at once, the last page would be touched by
+/// every actor, and a heap that is small would take a page more than it fills.
 #[derive(Debug)]
 struct InPlace {
+    /// What talc has ends here.
     end: Option<NonNull<u8>>,
 }
 
 // SAFETY: allocates nothing itself.
 unsafe impl Source for InPlace {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let Some(end) = talc.source.end else {
-            let base = heap_base();
-            let free = memory_size::<0>() * PAGE - base as usize;
-            // SAFETY: the linker puts nothing after `__heap_base`, and this runs once: nothing else
-            // of the guest's uses that memory. A piece too small for talc gives `None`, and the
-            // next call comes here again.
-            talc.source.end = unsafe { talc.claim(base, free) };
-            if talc.source.end.is_some() {
-                return Ok(());
+        let start = talc.source.end.map_or(heap_base(), NonNull::as_ptr);
+        let linked = memory_size::<0>() * PAGE;
+        // An eighth more than it has, so that a heap that grows is not given it page by page.
+        let had = (start as usize).wrapping_sub(heap_base() as usize);
+        let wanted = layout.size().saturating_add(layout.align() + SLACK).max(had / 8);
+        let wanted = (start as usize).saturating_add(wanted).checked_next_multiple_of(STRIDE);
+        let end = wanted.ok_or(())?;
+        if end > linked {
+            let pages = (end - linked).div_ceil(PAGE);
+            if memory_grow::<0>(pages) == usize::MAX {
+                return Err(());
             }
-            return grow(talc, layout, None);
+        }
+        let end = end as *mut u8;
+        talc.source.end = match talc.source.end {
+            // SAFETY: `from` is what talc gave for its heap's end, and nothing else uses what comes
+            // after it: the linker puts nothing after `__heap_base`, and nobody else grows memory.
+            Some(from) => Some(unsafe { talc.extend(from, end) }),
+            // SAFETY: as above. A piece too small for talc gives `None`, and the next call comes
+            // here again.
+            None => unsafe { talc.claim(start, end as usize - start as usize) },
         };
-        grow(talc, layout, Some(end))
+        talc.source.end.map(drop).ok_or(())
     }
-}
-
-fn grow<B: Binning>(
-    talc: &mut Talc<InPlace, B>,
-    layout: Layout,
-    end: Option<NonNull<u8>>,
-) -> Result<(), ()> {
-    let pages = layout.size().saturating_add(layout.align() + SLACK).div_ceil(PAGE);
-    let before = memory_grow::<0>(pages);
-    if before == usize::MAX {
-        return Err(());
-    }
-    let base = (before * PAGE) as *mut u8;
-    let new_end = base.wrapping_add(pages * PAGE);
-    talc.source.end = match end {
-        // SAFETY: `end` is what talc gave for its heap, and the memory up to `new_end` is fresh.
-        // Only this allocator grows the memory, so the two pieces touch.
-        Some(end) => Some(unsafe { talc.extend(end, new_end) }),
-        // SAFETY: fresh memory, as above.
-        None => unsafe { talc.claim(base, pages * PAGE) },
-    };
-    Ok(())
 }
 
 fn heap_base() -> *mut u8 {
