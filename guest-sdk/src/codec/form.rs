@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::de::{Expected, Unexpected};
+
 // Major types (RFC 8949, 3.1).
 pub(super) const UNSIGNED: u8 = 0;
 pub(super) const NEGATIVE: u8 = 1;
@@ -35,6 +37,20 @@ impl Fault {
     }
 }
 
+impl Fault {
+    fn not_among(kind: &str, name: &str, known: &[&str]) -> Self {
+        let mut why = ["no ", kind, " is called `", name, "`: "].concat();
+        for (number, known) in known.iter().enumerate() {
+            why.push_str(if number == 0 { "there is " } else { ", " });
+            why.push_str(known);
+        }
+        if known.is_empty() {
+            why.push_str("there is none");
+        }
+        Self(why.into())
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -43,9 +59,65 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// Serde's own texts would bring all of `core::fmt` into each guest: a third of its code, and 6 kB
+/// of tables that every instance has a copy of.
 impl serde::de::Error for Fault {
+    #[cold]
     fn custom<T: fmt::Display>(why: T) -> Self {
         Self::new(why)
+    }
+
+    #[cold]
+    fn invalid_type(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        Self::new(format_args!("{} where {wanted} is expected", kind(&found)))
+    }
+
+    #[cold]
+    fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        Self::new(format_args!("{} that is not {wanted}", kind(&found)))
+    }
+
+    #[cold]
+    fn invalid_length(count: usize, wanted: &dyn Expected) -> Self {
+        Self::new(format_args!("{count} items where {wanted} is expected"))
+    }
+
+    #[cold]
+    fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
+        Self::not_among("variant", name, known)
+    }
+
+    #[cold]
+    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
+        Self::not_among("field", name, known)
+    }
+
+    #[cold]
+    fn missing_field(name: &'static str) -> Self {
+        Self::new(format_args!("field `{name}` is missing"))
+    }
+
+    #[cold]
+    fn duplicate_field(name: &'static str) -> Self {
+        Self::new(format_args!("field `{name}` is there twice"))
+    }
+}
+
+fn kind(found: &Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_) => "true or false",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
+        Unexpected::Char(_) | Unexpected::Str(_) => "a text",
+        Unexpected::Bytes(_) => "bytes",
+        Unexpected::Unit | Unexpected::Option => "nothing",
+        Unexpected::Seq => "a list",
+        Unexpected::Map => "a map",
+        Unexpected::Enum
+        | Unexpected::UnitVariant
+        | Unexpected::NewtypeVariant
+        | Unexpected::TupleVariant
+        | Unexpected::StructVariant => "a variant",
+        Unexpected::NewtypeStruct | Unexpected::Other(_) => "something else",
     }
 }
 
