@@ -307,7 +307,7 @@ impl Several<'_> {
         }
         entries.sort_unstable();
         self.writer.0.truncate(self.first);
-        self.writer.0.extend(entries.into_iter().flat_map(|(_, entry)| entry));
+        entries.into_iter().for_each(|(_, entry)| self.writer.0.extend_from_slice(entry));
         Ok(())
     }
 }
