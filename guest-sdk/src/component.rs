@@ -1,12 +1,12 @@
 //! Actors as Wasm components: the home of wit-bindgen.
 //!
-//! What a world does not import, its host type must not even reach: a component imports what its
-//! code can call.
+//! A component imports what its code can call, and its imports make its world: an actor that uses
+//! a bus is a driver, one that uses links a protocol.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::host::{Event, Granted, Host, Kind, Links, Transfers};
+use crate::host::{Event, Granted, Kind};
 use crate::turn::Instance;
 use crate::{Actor, BusError, Class, Edge, LinkEvent, NodeId, Pin, Reason, Refusal, TopicId};
 
@@ -54,7 +54,7 @@ impl<A: Actor> Incarnation<A> {
         Self(RefCell::new(None))
     }
 
-    pub fn start(&self, host: &mut dyn Host, now: Now) -> Result<(), String> {
+    pub fn start(&self, host: &mut Imports, now: Now) -> Result<(), String> {
         let started = Instance::start(host, turn(now, 0)).map_err(|error| error.to_string())?;
         self.0.replace(Some(started));
         Ok(())
@@ -62,7 +62,7 @@ impl<A: Actor> Incarnation<A> {
 
     pub fn handle(
         &self,
-        host: &mut dyn Host,
+        host: &mut Imports,
         now: Now,
         messages: Vec<Message>,
         bytes: &[u8],
@@ -97,139 +97,128 @@ fn turn(now: Now, index: u32) -> crate::host::Now {
     crate::host::Now { monotonic: now.monotonic, wall: now.wall, seed }
 }
 
-/// The host as the world `actor` sees it.
-pub struct ActorWorld;
+/// The host, as a trait of the same name has it for tests. What an actor calls of this, its
+/// component imports.
+pub struct Imports;
 
-/// The host as the world `driver` sees it.
-pub struct DriverWorld;
+impl Imports {
+    pub(crate) fn grant(&mut self, name: &str, _: Kind) -> Option<Granted> {
+        reads::grant(name).map(granted)
+    }
 
-/// The host as the world `protocol` sees it.
-pub struct ProtocolWorld;
+    pub(crate) fn me(&mut self) -> u32 {
+        reads::me()
+    }
 
-macro_rules! host {
-    ($world:ident { $($extra:tt)* }) => {
-        impl Host for $world {
-            fn grant(&mut self, name: &str, _: Kind) -> Option<Granted> {
-                reads::grant(name).map(granted)
-            }
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        reads::get(key)
+    }
 
-            fn me(&mut self) -> u32 {
-                reads::me()
-            }
+    pub(crate) fn range(&self, first: &[u8], end: &[u8], limit: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+        reads::range(first, end, limit)
+    }
 
-            fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-                reads::get(key)
-            }
+    pub(crate) fn last(&self, sensor: u32) -> Option<(f64, u64)> {
+        reads::last(sensor).map(|reading| (reading.value, reading.at))
+    }
 
-            fn range(&self, first: &[u8], end: &[u8], limit: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
-                reads::range(first, end, limit)
-            }
+    pub(crate) fn level(&self, pin: u32) -> Option<bool> {
+        reads::level(pin)
+    }
 
-            fn last(&self, sensor: u32) -> Option<(f64, u64)> {
-                reads::last(sensor).map(|reading| (reading.value, reading.at))
-            }
+    pub(crate) fn send(
+        &mut self,
+        to: u32,
+        body: &[u8],
+        carried: &[u32],
+        token: u64,
+    ) -> Result<(), Refusal> {
+        effects::send(to, body, carried, token).map_err(refusal)
+    }
 
-            fn level(&self, pin: u32) -> Option<bool> {
-                reads::level(pin)
-            }
+    pub(crate) fn ask(
+        &mut self,
+        to: u32,
+        body: &[u8],
+        carried: &[u32],
+        token: u64,
+        deadline: u64,
+    ) -> Result<(), Refusal> {
+        effects::ask(to, body, carried, token, deadline).map_err(refusal)
+    }
 
-            fn send(
-                &mut self,
-                to: u32,
-                body: &[u8],
-                carried: &[u32],
-                token: u64,
-            ) -> Result<(), Refusal> {
-                effects::send(to, body, carried, token).map_err(refusal)
-            }
+    pub(crate) fn keep(&mut self, address: u32) -> Result<u32, Refusal> {
+        effects::keep(address).map_err(refusal)
+    }
 
-            fn ask(
-                &mut self,
-                to: u32,
-                body: &[u8],
-                carried: &[u32],
-                token: u64,
-                deadline: u64,
-            ) -> Result<(), Refusal> {
-                effects::ask(to, body, carried, token, deadline).map_err(refusal)
-            }
+    pub(crate) fn release(&mut self, address: u32) -> Result<(), Refusal> {
+        effects::release(address).map_err(refusal)
+    }
 
-            fn keep(&mut self, address: u32) -> Result<u32, Refusal> {
-                effects::keep(address).map_err(refusal)
-            }
+    pub(crate) fn arm(
+        &mut self,
+        key: u64,
+        body: &[u8],
+        after: u64,
+        every: u64,
+    ) -> Result<(), Refusal> {
+        effects::arm(key, body, after, every).map_err(refusal)
+    }
 
-            fn release(&mut self, address: u32) -> Result<(), Refusal> {
-                effects::release(address).map_err(refusal)
-            }
+    pub(crate) fn disarm(&mut self, key: u64) {
+        effects::disarm(key);
+    }
 
-            fn arm(
-                &mut self,
-                key: u64,
-                body: &[u8],
-                after: u64,
-                every: u64,
-            ) -> Result<(), Refusal> {
-                effects::arm(key, body, after, every).map_err(refusal)
-            }
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        effects::put(key, value).map_err(refusal)
+    }
 
-            fn disarm(&mut self, key: u64) {
-                effects::disarm(key);
-            }
+    pub(crate) fn delete(&mut self, key: &[u8]) -> Result<(), Refusal> {
+        effects::delete(key).map_err(refusal)
+    }
 
-            fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refusal> {
-                effects::put(key, value).map_err(refusal)
-            }
+    pub(crate) fn drive(&mut self, pin: u32, high: bool) -> Result<(), Refusal> {
+        effects::drive(pin, high).map_err(refusal)
+    }
 
-            fn delete(&mut self, key: &[u8]) -> Result<(), Refusal> {
-                effects::delete(key).map_err(refusal)
-            }
+    pub(crate) fn spawn(
+        &mut self,
+        child: u32,
+        grants: &[(String, u32)],
+        token: u64,
+    ) -> Result<u32, Refusal> {
+        effects::spawn(child, grants, token).map_err(refusal)
+    }
 
-            fn drive(&mut self, pin: u32, high: bool) -> Result<(), Refusal> {
-                effects::drive(pin, high).map_err(refusal)
-            }
+    pub(crate) fn stop(&mut self, actor: u32) -> Result<(), Refusal> {
+        effects::stop(actor).map_err(refusal)
+    }
 
-            fn spawn(
-                &mut self,
-                child: u32,
-                grants: &[(String, u32)],
-                token: u64,
-            ) -> Result<u32, Refusal> {
-                effects::spawn(child, grants, token).map_err(refusal)
-            }
+    pub(crate) fn monitor(&mut self, actor: u32, token: u64) -> Result<(), Refusal> {
+        effects::monitor(actor, token).map_err(refusal)
+    }
 
-            fn stop(&mut self, actor: u32) -> Result<(), Refusal> {
-                effects::stop(actor).map_err(refusal)
-            }
-
-            fn monitor(&mut self, actor: u32, token: u64) -> Result<(), Refusal> {
-                effects::monitor(actor, token).map_err(refusal)
-            }
-
-            fn log(&mut self, line: &str) {
-                effects::log(line);
-            }
-
-            $($extra)*
-        }
-    };
+    pub(crate) fn log(&mut self, line: &str) {
+        effects::log(line);
+    }
 }
 
-host! { ActorWorld {} }
-
-host! { DriverWorld {
-    fn transfers(&mut self) -> Option<&mut dyn Transfers> {
+/// The worlds `driver` and `protocol` add these.
+impl Imports {
+    pub(crate) fn transfers(&mut self) -> Option<&mut Self> {
         Some(self)
     }
-} }
 
-host! { ProtocolWorld {
-    fn links(&mut self) -> Option<&mut dyn Links> {
+    pub(crate) fn links(&mut self) -> Option<&mut Self> {
         Some(self)
     }
-} }
 
-impl Transfers for DriverWorld {
-    fn write_read(&mut self, bus: u32, write: &[u8], read: u32) -> Result<Vec<u8>, BusError> {
+    pub(crate) fn write_read(
+        &mut self,
+        bus: u32,
+        write: &[u8],
+        read: u32,
+    ) -> Result<Vec<u8>, BusError> {
         i2c::write_read(bus, write, read).map_err(|error| match error {
             i2c::Error::Denied => BusError::Denied,
             i2c::Error::NoAcknowledge => BusError::NoAcknowledge,
@@ -239,18 +228,16 @@ impl Transfers for DriverWorld {
             i2c::Error::Overrun => BusError::Overrun,
         })
     }
-}
 
-impl Links for ProtocolWorld {
-    fn connect(&mut self, node: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn connect(&mut self, node: &[u8]) -> Result<(), Refusal> {
         links::connect(node).map_err(refusal)
     }
 
-    fn disconnect(&mut self, link: u32) -> Result<(), Refusal> {
+    pub(crate) fn disconnect(&mut self, link: u32) -> Result<(), Refusal> {
         links::disconnect(link).map_err(refusal)
     }
 
-    fn transmit(&mut self, link: u32, class: Class, body: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn transmit(&mut self, link: u32, class: Class, body: &[u8]) -> Result<(), Refusal> {
         let class = match class {
             Class::Control => types::Class::Control,
             Class::Command => types::Class::Command,
@@ -260,7 +247,7 @@ impl Links for ProtocolWorld {
         links::transmit(link, class, body).map_err(refusal)
     }
 
-    fn deliver(&mut self, topic: &[u8], body: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn deliver(&mut self, topic: &[u8], body: &[u8]) -> Result<(), Refusal> {
         links::deliver(topic, body).map_err(refusal)
     }
 }

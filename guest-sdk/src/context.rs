@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::Serialize;
 
-use crate::host::{Granted, Host, Kind, Now};
+use crate::host::{Granted, Kind, Now, Reach};
 use crate::stamp::Clock;
 use crate::{Address, Bus, Child, Error, Held, Pin, Refusal, Result, Sensor, Stamp, Topic, codec};
 
@@ -23,7 +23,7 @@ mod timers;
 /// at the end of the same turn; the rest (a timer over the limit, a name that was not granted) ends
 /// the turn with an error.
 pub struct Context<'a, A> {
-    pub(crate) host: &'a mut dyn Host,
+    pub(crate) host: &'a mut Reach<'a>,
     pub(crate) refused: Vec<Refused>,
     now: Now,
     clock: &'a mut Clock,
@@ -61,7 +61,7 @@ impl From<Topic> for Subject<'_> {
 }
 
 impl<'a, A> Context<'a, A> {
-    pub(crate) fn new(host: &'a mut dyn Host, clock: &'a mut Clock, now: Now) -> Self {
+    pub(crate) fn new(host: &'a mut Reach<'a>, clock: &'a mut Clock, now: Now) -> Self {
         // What was decoded in between was another actor's, or a test's.
         codec::take_seen();
         let (refused, actor) = (Vec::new(), PhantomData);

@@ -1,29 +1,16 @@
 //! The one line of an actor's `main.rs`.
 
-/// Makes a component of an actor: `main!(Thermostat)`, `main!(driver Bme280)` or
-/// `main!(protocol Gossip)`. Off Wasm it is a `main` that says how the actor is built.
+/// Makes a component of an actor: `main!(Thermostat)`. Off Wasm it is a `main` that says how the
+/// actor is built.
+///
+/// All exports stand here, so that they end up in the actor's own binary and nowhere else.
 #[macro_export]
 macro_rules! main {
-    (driver $actor:ty) => {
-        $crate::__main!(DriverWorld, $actor);
-    };
-    (protocol $actor:ty) => {
-        $crate::__main!(ProtocolWorld, $actor);
-    };
     ($actor:ty) => {
-        $crate::__main!(ActorWorld, $actor);
-    };
-}
-
-/// All exports stand here, so that they end up in the actor's own binary and nowhere else.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __main {
-    ($host:ident, $actor:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             use $crate::component::actor::exports::edge::actor::behaviour::{Guest, Message};
-            use $crate::component::{Incarnation, Now, actor, $host as Host};
+            use $crate::component::{Imports, Incarnation, Now, actor};
 
             ::std::thread_local! {
                 static INCARNATION: Incarnation<$actor> = const { Incarnation::none() };
@@ -33,7 +20,7 @@ macro_rules! __main {
 
             impl Guest for Component {
                 fn start(now: Now) -> ::std::result::Result<(), ::std::string::String> {
-                    INCARNATION.with(|actor| actor.start(&mut Host, now))
+                    INCARNATION.with(|actor| actor.start(&mut Imports, now))
                 }
 
                 fn handle(
@@ -41,7 +28,7 @@ macro_rules! __main {
                     messages: ::std::vec::Vec<Message>,
                     bytes: ::std::vec::Vec<u8>,
                 ) -> ::std::result::Result<(), ()> {
-                    INCARNATION.with(|actor| actor.handle(&mut Host, now, messages, &bytes))
+                    INCARNATION.with(|actor| actor.handle(&mut Imports, now, messages, &bytes))
                 }
 
                 fn save() -> ::std::result::Result<::std::vec::Vec<u8>, ::std::string::String> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Refused, first_clock};
-use crate::host::{Event, Host, Now};
+use crate::host::{Event, Now, Reach};
 use crate::stamp::Clock;
 use crate::{Actor, Answer, Context, Error, Pin, Result, codec};
 
@@ -18,11 +18,12 @@ pub struct Instance<A> {
 /// adds need `#[serde(default)]`.
 const FORM: u8 = 0;
 
+/// The fields stand in DAG-CBOR's order, or the whole state would be moved.
 #[derive(Serialize)]
 struct Saving<'a, A> {
     v: u8,
-    clock: &'a Clock,
     actor: &'a A,
+    clock: &'a Clock,
 }
 
 /// Read first: the rest may be anything.
@@ -39,7 +40,7 @@ struct Saved<A> {
 
 impl<A: Actor> Instance<A> {
     /// The first turn.
-    pub fn start(host: &mut dyn Host, now: Now) -> Result<Self> {
+    pub fn start(host: &mut Reach<'_>, now: Now) -> Result<Self> {
         let mut clock = first_clock(now);
         let mut cx = Context::new(host, &mut clock, now);
         let mut actor = A::start(&mut cx)?;
@@ -48,14 +49,14 @@ impl<A: Actor> Instance<A> {
     }
 
     /// One message, one turn.
-    pub fn turn(&mut self, host: &mut dyn Host, now: Now, event: Event<'_>) -> Result {
+    pub fn turn(&mut self, host: &mut Reach<'_>, now: Now, event: Event<'_>) -> Result {
         self.by_hand(host, now, |actor, cx| dispatch(actor, event, cx))
     }
 
     /// One turn of any function.
     pub fn by_hand(
         &mut self,
-        host: &mut dyn Host,
+        host: &mut Reach<'_>,
         now: Now,
         turn: impl FnOnce(&mut A, &mut Context<A>) -> Result,
     ) -> Result {
@@ -66,7 +67,7 @@ impl<A: Actor> Instance<A> {
 
     /// The volatile state.
     pub fn save(&self) -> Result<Vec<u8>> {
-        codec::encode(&Saving { v: FORM, clock: &self.clock, actor: &self.actor })
+        codec::encode(&Saving { v: FORM, actor: &self.actor, clock: &self.clock })
     }
 
     /// Takes up saved state in place of `start`.

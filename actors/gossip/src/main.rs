@@ -1,2 +1,2 @@
 //! The component.
-guest_sdk::main!(protocol gossip::Gossip);
+guest_sdk::main!(gossip::Gossip);

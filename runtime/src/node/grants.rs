@@ -45,7 +45,7 @@ impl Node {
             Grant::Sensor(sensor) => Held::Sensor(self.devices.sensor(sensor)?.0),
             Grant::Pin(pin) => Held::Pin(self.devices.claim(id, pin)?.0),
             Grant::Bus(_) if world != World::Driver => {
-                return Err(refused("a bus is for a driver: write `guest_sdk::main!(driver …)`"));
+                return Err(refused("a bus is for a driver, and its component never uses one"));
             }
             Grant::Bus(bus) => Held::Bus(self.devices.claim_bus(id, bus)?.0),
             Grant::Topic { name, subscribe } => {
@@ -58,9 +58,7 @@ impl Node {
             Grant::Address(address) => Held::Actor(address.clone()),
             Grant::Actor(other) => Held::Actor(Address::new(self.id_of(other)?, self.id)),
             Grant::Links { .. } if world != World::Protocol => {
-                return Err(refused(
-                    "links are for protocols: write `guest_sdk::main!(protocol …)`",
-                ));
+                return Err(refused("links are for a protocol, and its component never uses any"));
             }
             Grant::Links { name: channel } => {
                 spec.links = Some(channel.clone().unwrap_or_else(|| actor.into()));

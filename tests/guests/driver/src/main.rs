@@ -1,2 +1,2 @@
 //! The driver as a component.
-guest_sdk::main!(driver driver::Driver);
+guest_sdk::main!(driver::Driver);
