@@ -7,14 +7,23 @@
 //! longer than to name them. A worker with more than it can run at once gives half to the shared
 //! queue while another one has nothing; other threads put theirs there, too.
 
+mod shared;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::Waker;
 
-use super::{Actor, lock};
+use super::Actor;
 use crate::net::Net;
+
+use shared::{Shared, Wake};
+
+/// What `tests/model` puts in place of the standard library's.
+mod sync {
+    pub use std::sync::atomic::{AtomicUsize, Ordering};
+    pub use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+}
 
 /// After so many activations a worker looks into the shared queue, however much it has itself.
 const LOOK: u32 = 8;
@@ -22,28 +31,11 @@ const LOOK: u32 = 8;
 const STREAK: u32 = 3;
 /// One of so many activations is a beginning, whatever else waits.
 const BEGIN: u32 = 4;
-/// So many at most are taken from the shared queue at once.
-const TAKEN: usize = 64;
 
 /// A queue of actors that workers run.
 #[derive(Debug)]
 pub(super) struct RunQueue {
-    workers: usize,
-    shared: Mutex<Shared>,
-    changed: Condvar,
-    /// How many are in the shared queue; a hint, looked at without its lock.
-    waiting: AtomicUsize,
-    /// How many workers have nothing to do; a hint as well.
-    idle: AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    ready: VecDeque<Arc<Actor>>,
-    asleep: usize,
-    /// Wakes the worker that runs the network meanwhile.
-    away: Option<Waker>,
-    closed: bool,
+    shared: Shared<Arc<Actor>, Waker>,
 }
 
 /// A worker's own queue.
@@ -111,13 +103,7 @@ impl Own {
 impl RunQueue {
     /// An empty queue for so many workers.
     pub fn new(workers: usize) -> Self {
-        Self {
-            workers,
-            shared: Mutex::default(),
-            changed: Condvar::new(),
-            waiting: AtomicUsize::new(0),
-            idle: AtomicUsize::new(0),
-        }
+        Self { shared: Shared::new(workers) }
     }
 
     /// Makes this thread one of the queue's workers.
@@ -150,9 +136,7 @@ impl RunQueue {
             Some(actor)
         });
         if let Some(actor) = elsewhere {
-            let mut shared = self.shared();
-            shared.ready.push_back(actor);
-            self.changed(&shared, 1);
+            self.shared.give([actor]);
         }
     }
 
@@ -162,10 +146,10 @@ impl RunQueue {
             own.activations = own.activations.wrapping_add(1);
             let look = own.is_empty() || own.activations.is_multiple_of(LOOK);
             let count = own.len();
-            if look && self.waiting.load(Ordering::Relaxed) > 0 {
-                self.take_shared(own);
-            } else if count > 1 && self.idle.load(Ordering::Relaxed) > 0 {
-                self.share(own, count / 2);
+            if look && self.shared.has_some() {
+                self.shared.take(&mut own.ready);
+            } else if count > 1 && self.shared.has_idle() {
+                self.shared.give(own.give(count / 2));
             }
             own.pop()
         })
@@ -178,9 +162,7 @@ impl RunQueue {
             let ran = net.is_some_and(|net| net.run(|waker| self.is_wanted(waker)));
             // Only who was away is back: another worker may still be.
             if OWN.with_borrow_mut(|own| own.away.take()).is_some() {
-                let mut shared = self.shared();
-                shared.away = None;
-                self.note_idle(&shared);
+                self.shared.is_back();
             }
             // Even a look at the network may have made one of this worker's own ready.
             let next = self.next();
@@ -191,21 +173,7 @@ impl RunQueue {
                 break;
             }
         }
-        let mut shared = self.shared();
-        loop {
-            if shared.closed {
-                return None;
-            }
-            if let Some(actor) = shared.ready.pop_front() {
-                self.waiting.store(shared.ready.len(), Ordering::Relaxed);
-                return Some(actor);
-            }
-            shared.asleep += 1;
-            self.note_idle(&shared);
-            shared = self.changed.wait(shared).unwrap_or_else(std::sync::PoisonError::into_inner);
-            shared.asleep -= 1;
-            self.note_idle(&shared);
-        }
+        self.shared.wait()
     }
 
     /// Gives all that this worker has to the others, for good: it is no worker any more.
@@ -214,7 +182,7 @@ impl RunQueue {
             own.queue = None;
             own.ready.extend(own.next.take());
             let all = own.len();
-            self.share(own, all);
+            self.shared.give(own.give(all));
         });
     }
 
@@ -225,64 +193,26 @@ impl RunQueue {
 
     /// Sends all workers home.
     pub fn close(&self) {
-        let mut shared = self.shared();
-        shared.closed = true;
-        shared.away.iter().for_each(Waker::wake_by_ref);
-        self.changed.notify_all();
+        self.shared.close();
     }
 
     /// Whether workers are sent home.
     pub fn is_closed(&self) -> bool {
-        self.shared().closed
+        self.shared.is_closed()
     }
 
     /// Whether this worker, which runs the network, has something else to do.
     fn is_wanted(&self, waker: &Waker) -> bool {
-        let mut shared = self.shared();
-        if shared.away.is_none() {
-            shared.away = Some(waker.clone());
-            self.note_idle(&shared);
-        }
+        let wanted = self.shared.goes_away(|| waker.clone());
         OWN.with_borrow_mut(|own| {
             own.away.get_or_insert_with(|| waker.clone());
-            shared.closed || !shared.ready.is_empty() || !own.is_empty()
+            wanted || !own.is_empty()
         })
     }
+}
 
-    fn take_shared(&self, own: &mut Own) {
-        let mut shared = self.shared();
-        let count = shared.ready.len().div_ceil(self.workers).min(TAKEN);
-        // What waited there goes first, or a full queue of one's own would hold it up.
-        for actor in shared.ready.drain(..count).rev() {
-            own.ready.push_front(actor);
-        }
-        self.waiting.store(shared.ready.len(), Ordering::Relaxed);
-    }
-
-    fn share(&self, own: &mut Own, count: usize) {
-        let mut shared = self.shared();
-        shared.ready.extend(own.give(count));
-        self.changed(&shared, count);
-    }
-
-    fn changed(&self, shared: &Shared, more: usize) {
-        self.waiting.store(shared.ready.len(), Ordering::Relaxed);
-        // One who wakes shares further by itself.
-        if more > 0 && shared.asleep > 0 {
-            self.changed.notify_one();
-        } else if more > 0
-            && let Some(waker) = &shared.away
-        {
-            waker.wake_by_ref();
-        }
-    }
-
-    fn note_idle(&self, shared: &Shared) {
-        let idle = shared.asleep + usize::from(shared.away.is_some());
-        self.idle.store(idle, Ordering::Relaxed);
-    }
-
-    fn shared(&self) -> MutexGuard<'_, Shared> {
-        lock(&self.shared)
+impl Wake for Waker {
+    fn wake(&self) {
+        self.wake_by_ref();
     }
 }

@@ -1,9 +1,18 @@
-//! The one word of a mailbox under loom: the same source as the runtime's, with loom's atomics.
+//! The one word of a mailbox, and what the workers of a run queue share, under loom: the same source
+//! as the runtime's, with loom's atomics and locks.
 
 #[cfg(test)]
 mod sync {
-    pub use loom::sync::atomic::{AtomicPtr, Ordering};
+    pub use std::sync::PoisonError;
+
+    pub use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    pub use loom::sync::{Condvar, Mutex, MutexGuard};
 }
+
+#[cfg(test)]
+#[allow(dead_code, reason = "the runtime uses the rest")]
+#[path = "../../../runtime/src/actor/run_queue/shared.rs"]
+mod shared;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "the runtime uses the rest")]
@@ -12,10 +21,14 @@ mod word;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicUsize, Ordering};
     use loom::thread;
 
+    use super::shared::{Shared, Wake};
+    use super::sync::{Condvar, Mutex};
     use super::word::Word;
 
     /// Every interleaving with at most so many switches of a thread that could have gone on: most
@@ -103,6 +116,115 @@ mod tests {
             let pushed = pusher.join().unwrap();
             assert_eq!(taken, usize::from(pushed), "an item is in one place");
             assert!(owner.word.push(2).is_err());
+        });
+    }
+
+    /// What a worker waits on while it runs the network.
+    #[derive(Clone)]
+    struct Bell(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Bell {
+        fn silent() -> Self {
+            Self(Arc::new((Mutex::new(false), Condvar::new())))
+        }
+
+        fn wait(&self) {
+            let mut rung = self.0.0.lock().unwrap();
+            while !*rung {
+                rung = self.0.1.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+
+    impl Wake for Bell {
+        fn wake(&self) {
+            *self.0.0.lock().unwrap() = true;
+            self.0.1.notify_one();
+        }
+    }
+
+    /// Works until the queue is closed, and sleeps while there is nothing.
+    fn work(shared: &Shared<u32, Bell>) -> usize {
+        let (mut own, mut done) = (VecDeque::new(), 0);
+        while let Some(_one) = shared.wait() {
+            done += 1;
+            shared.take(&mut own);
+            done += own.drain(..).count();
+        }
+        done
+    }
+
+    #[test]
+    fn no_worker_sleeps_while_something_waits() {
+        model(|| {
+            let shared = Arc::new(Shared::<u32, Bell>::new(2));
+            let done = Arc::new(AtomicUsize::new(0));
+            let workers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (shared, done) = (shared.clone(), done.clone());
+                    // A worker that overslept would hold the model up for ever: loom says so.
+                    thread::spawn(move || {
+                        if shared.wait().is_some() {
+                            done.fetch_add(1, Ordering::AcqRel);
+                        }
+                    })
+                })
+                .collect();
+            shared.give([1]);
+            shared.give([2]);
+            for worker in workers {
+                worker.join().unwrap();
+            }
+            assert_eq!(done.load(Ordering::Acquire), 2);
+        });
+    }
+
+    #[test]
+    fn closing_sends_home_who_sleeps_and_who_is_away() {
+        model(|| {
+            let shared = Arc::new(Shared::<u32, Bell>::new(2));
+            let asleep = {
+                let shared = shared.clone();
+                thread::spawn(move || work(&shared))
+            };
+            let away = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let bell = Bell::silent();
+                    while !shared.goes_away(|| bell.clone()) {
+                        bell.wait();
+                    }
+                    shared.is_back();
+                    work(&shared)
+                })
+            };
+            shared.give([1]);
+            shared.close();
+            let done = asleep.join().unwrap() + away.join().unwrap();
+            let mut left = VecDeque::new();
+            shared.take(&mut left);
+            assert_eq!(done + left.len(), 1, "it is done, or still there");
+        });
+    }
+
+    #[test]
+    fn who_is_away_is_woken_for_what_comes() {
+        model(|| {
+            let shared = Arc::new(Shared::<u32, Bell>::new(1));
+            let worker = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let bell = Bell::silent();
+                    while !shared.goes_away(|| bell.clone()) {
+                        bell.wait();
+                    }
+                    shared.is_back();
+                    shared.wait()
+                })
+            };
+            shared.give([7]);
+            assert_eq!(worker.join().unwrap(), Some(7));
         });
     }
 }
