@@ -44,8 +44,7 @@ impl Plan {
     /// The plan for this machine as it is now.
     pub fn of_this_machine(limits: &Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let space = getrlimit(Resource::As).current;
-        Self::new(memory(Path::new("/")), space, cores, limits)
+        Self::new(memory(Path::new("/")), address_space(), cores, limits)
     }
 
     /// The plan for a machine with so many bytes of memory and address space, and so many cores.
@@ -86,6 +85,11 @@ impl fmt::Display for Plan {
             self.workers, self.live, self.bound, self.actors
         )
     }
+}
+
+/// Bytes of address space that this process may have, if they are limited (`ulimit -v`).
+pub fn address_space() -> Option<u64> {
+    getrlimit(Resource::As).current
 }
 
 /// Bytes available to this process: the machine's, or its cgroup's if that is less.
