@@ -25,7 +25,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// An activation that waits for the disk.
 pub(super) struct Committing {
     actor: Arc<Actor>,
-    effects: Effects,
+    effects: Box<Effects>,
     messages: Vec<Message>,
 }
 
@@ -33,13 +33,12 @@ impl Scheduler {
     /// Ends an activation of the first `count` messages that went well.
     pub(super) fn commit(&self, actor: &Arc<Actor>, body: &mut Body, count: usize, now: Duration) {
         let Some(instance) = body.instance.as_mut() else { return };
-        let effects = instance.effects();
+        let effects = instance.take_effects();
         if effects.writes.is_empty() {
             self.release(actor, &mut body.asks, effects, count, now);
             body.inbox.drain(..count);
             return self.rest(actor, body);
         }
-        let effects = std::mem::take(effects);
         body.phase = Phase::Committing;
         let messages = body.inbox.drain(..count).collect();
         let committing = Committing { actor: actor.clone(), effects, messages };
@@ -80,7 +79,7 @@ impl Scheduler {
         &self,
         actor: &Arc<Actor>,
         asks: &mut Asks,
-        effects: &mut Effects,
+        mut effects: Box<Effects>,
         handled: usize,
         now: Duration,
     ) {
@@ -111,6 +110,7 @@ impl Scheduler {
         for effect in effects.links.drain(..) {
             self.drive_link(actor, effect);
         }
+        effects.done();
     }
 
     fn drive_link(&self, actor: &Arc<Actor>, effect: LinkEffect) {
@@ -156,14 +156,14 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
         }
         let outcome = scheduler.state.commit(commit);
         let now = scheduler.clock.now();
-        for mut committing in group {
+        for committing in group {
             let actor = committing.actor.clone();
             let mut body = lock(&actor.body);
             match &outcome {
                 Ok(()) => {
                     body.phase = Phase::Ready;
                     body.stored = Some(committing.effects.stored);
-                    let (effects, handled) = (&mut committing.effects, committing.messages.len());
+                    let (effects, handled) = (committing.effects, committing.messages.len());
                     scheduler.release(&actor, &mut body.asks, effects, handled, now);
                     scheduler.rest(&actor, &mut body);
                 }

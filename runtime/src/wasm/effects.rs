@@ -1,6 +1,8 @@
 //! What an activation asks of the world, buffered until it ends well.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 use crate::address::{ActorId, Address, NodeId, TopicId};
 use crate::mailbox::{Reply, Timer, To};
@@ -26,6 +28,69 @@ pub struct Effects {
     pub links: Vec<LinkEffect>,
     /// Reply addresses that died unused with the turn.
     pub dead: Vec<Reply>,
+    /// Reply addresses that this activation has used up or let go.
+    pub(super) used: Vec<Reply>,
+    /// Bytes transmitted in this activation, by link and class.
+    pub(super) queued: BTreeMap<(u32, u8), usize>,
+}
+
+/// The effects of the activation that runs, if there are any yet. Between activations an actor has
+/// no buffer: its worker's goes from one to the next, and stays in the processor's cache.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Option<Box<Effects>>);
+
+/// A buffer with room for more letters than this is not kept for the next activation.
+const KEPT: usize = 1024;
+
+thread_local! {
+    static SPARE: Cell<Option<Box<Effects>>> = const { Cell::new(None) };
+}
+
+static NONE: Effects = Effects {
+    letters: Vec::new(),
+    timers: Vec::new(),
+    writes: BTreeMap::new(),
+    stored: 0,
+    drives: Vec::new(),
+    family: Vec::new(),
+    log: Vec::new(),
+    links: Vec::new(),
+    dead: Vec::new(),
+    used: Vec::new(),
+    queued: BTreeMap::new(),
+};
+
+impl Effects {
+    /// All of them are out in the world: the buffer is the next activation's on this thread.
+    pub fn done(mut self: Box<Self>) {
+        debug_assert!(self.letters.is_empty() && self.family.is_empty());
+        self.writes.clear();
+        self.used.clear();
+        self.queued.clear();
+        if self.letters.capacity().max(self.family.capacity()) <= KEPT {
+            SPARE.set(Some(self));
+        }
+    }
+}
+
+impl Pending {
+    pub fn take(&mut self) -> Box<Effects> {
+        self.0.take().unwrap_or_else(|| SPARE.take().unwrap_or_default())
+    }
+}
+
+impl Deref for Pending {
+    type Target = Effects;
+
+    fn deref(&self) -> &Effects {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Pending {
+    fn deref_mut(&mut self) -> &mut Effects {
+        self.0.get_or_insert_with(|| SPARE.take().unwrap_or_default())
+    }
 }
 
 /// A letter that leaves.

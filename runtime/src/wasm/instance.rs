@@ -131,9 +131,9 @@ impl Instance {
         std::mem::take(&mut self.fresh) && self.store.data().grown
     }
 
-    /// What the last activation asks of the world, until it is taken or drained.
-    pub fn effects(&mut self) -> &mut Effects {
-        &mut self.store.data_mut().effects
+    /// What the last activation asks of the world. [`Effects::done`] has the buffer used again.
+    pub fn take_effects(&mut self) -> Box<Effects> {
+        self.store.data_mut().effects.take()
     }
 
     /// The actor's side of the contract.

@@ -5,13 +5,12 @@ mod effects;
 mod links;
 mod reads;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
-use super::effects::Effects;
+use super::effects::{Effects, Pending};
 use super::table::{Held, Holdings};
 use crate::address::{ActorId, Address};
 use crate::device::BusError;
@@ -77,14 +76,10 @@ pub struct Budget {
 pub struct Turn {
     pub(super) me: Address,
     pub(super) holds: Holdings,
-    pub(super) effects: Effects,
+    pub(super) effects: Pending,
     pub(super) stored: u64,
     /// Letters and questions of this activation, and questions still open from earlier ones.
     pub(super) waits: usize,
-    /// Reply addresses that this activation has used up or let go.
-    used: Vec<Reply>,
-    /// Bytes transmitted in this activation, by link and class.
-    queued: BTreeMap<(u32, u8), usize>,
     pub(super) budget: Budget,
     pub(super) inlet: Inlet,
     pub(super) reads: Arc<dyn Reads>,
@@ -114,11 +109,9 @@ impl Turn {
         Self {
             me,
             holds,
-            effects: Effects::default(),
+            effects: Pending::default(),
             stored,
             waits: 0,
-            used: Vec::new(),
-            queued: BTreeMap::new(),
             budget,
             inlet,
             reads,
@@ -140,8 +133,7 @@ impl Turn {
     pub(super) fn finish(&mut self) {
         self.holds.table.end_turn(&mut self.effects.dead);
         self.effects.stored = self.stored;
-        self.used.clear();
-        self.queued.clear();
+        self.effects.used.clear();
     }
 
     /// A tick has passed; false if the activation must end.
@@ -161,13 +153,13 @@ impl Turn {
     pub(super) fn undo(&mut self) {
         let watched = self.effects.family.iter().filter(|change| change.watches()).count();
         self.inlet.mailbox().unwatch(watched);
-        self.queued.clear();
-        self.effects = Effects::default();
+        let used = std::mem::take(&mut self.effects.used);
+        *self.effects = Effects { used, ..Effects::default() };
     }
 
     /// Where answers were to go, as of before this activation: nobody else can give them.
     pub fn questions(&self) -> impl Iterator<Item = &Reply> {
-        self.holds.questions().chain(&self.used)
+        self.holds.questions().chain(&self.effects.used)
     }
 
     fn count(&self) -> Result<(), Refusal> {
@@ -199,7 +191,7 @@ impl Turn {
     fn hand_over(&mut self, carried: &[Handle]) {
         for handle in carried {
             if let Some(Held::Reply(reply)) = self.holds.table.find(*handle) {
-                self.used.push(reply.clone());
+                self.effects.used.push(reply.clone());
                 self.holds.table.release(*handle);
             }
         }
@@ -223,7 +215,7 @@ impl Turn {
         self.waits += 1;
         if let To::Reply(reply) = &to {
             self.holds.table.release(handle);
-            self.used.push(reply.clone());
+            self.effects.used.push(reply.clone());
         }
         Ok(to)
     }

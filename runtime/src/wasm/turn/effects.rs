@@ -61,7 +61,7 @@ impl effects::Host for Turn {
             }
             Some(Held::Reply(reply)) => {
                 let dead = reply.clone();
-                self.used.push(dead.clone());
+                self.effects.used.push(dead.clone());
                 self.effects.dead.push(dead);
                 self.holds.table.release(address);
                 Ok(())

@@ -26,7 +26,7 @@ impl links::Host for Turn {
     fn transmit(&mut self, link: u32, class: Class, body: Vec<u8>) -> Result<(), Refusal> {
         self.count()?;
         let class = class as u8;
-        let queued = self.queued.entry((link, class)).or_default();
+        let queued = self.effects.queued.entry((link, class)).or_default();
         let bytes = *queued + body.len() + LINK_FRAME_BYTES;
         let room = self.reads.room(self.me.id, link, class);
         if body.len() > self.budget.node.letter_bytes || bytes > room {
