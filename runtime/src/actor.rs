@@ -18,7 +18,7 @@ mod worker;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub struct Parent {
     /// Its token for the `down`.
     pub token: u64,
     /// Addresses that it gave the child, by the names of the child's grants.
-    pub given: Vec<(String, Address)>,
+    pub given: Box<[(String, Address)]>,
 }
 
 /// A living actor. Small: a node holds very many, and most of them rest.
@@ -97,14 +97,15 @@ pub struct Actor {
     counts: Counts,
     /// Out of the run queue until its back-off is over or a command comes.
     backing_off: AtomicBool,
-    /// A command waits.
-    commanded: AtomicBool,
+    /// Which of the [`Wish`]es are still to be done.
+    wished: AtomicU8,
     aside: OnceLock<Box<Aside>>,
 }
 
 /// What few actors need.
 #[derive(Default)]
 struct Aside {
+    /// Of [`Wish::Command`].
     commands: Mutex<Vec<Command>>,
     /// Those it spawned, by grant.
     children: Mutex<BTreeMap<Arc<str>, HashSet<ActorId, IdHash>>>,
@@ -142,19 +143,24 @@ enum Phase {
     Gone,
 }
 
-/// What an administrator or a parent wants of an actor; done between turns.
+/// What is wanted of an actor; done between turns, in this order. Most take no more than a bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Wish {
+    /// That it ends for good.
+    Stop = 1,
+    /// That it ends as it does by itself: its restart says what follows.
+    End = 2,
+    /// What waits in its list of commands.
+    Command = 4,
+    /// That it is parked: it has been at rest for long.
+    Park = 8,
+}
+
+/// What an administrator wants of an actor, and waits for.
 enum Command {
-    Stop {
-        done: Option<oneshot::Sender<()>>,
-    },
-    /// By itself: its restart says what follows.
-    End,
-    /// It has been at rest for long.
-    Park,
-    Swap {
-        code: Arc<Code>,
-        done: oneshot::Sender<Result<(), String>>,
-    },
+    Stop { done: oneshot::Sender<()> },
+    Swap { code: Arc<Code>, done: oneshot::Sender<Result<(), String>> },
 }
 
 /// A message that crashed its actor too often.
@@ -199,7 +205,7 @@ impl Actor {
             body: Mutex::new(body),
             counts: Counts::default(),
             backing_off: AtomicBool::new(false),
-            commanded: AtomicBool::new(false),
+            wished: AtomicU8::new(0),
             aside: OnceLock::new(),
         }
     }
@@ -234,40 +240,45 @@ impl Actor {
     }
 
     /// What it holds when an incarnation begins.
-    fn grants(&self) -> Vec<(Arc<str>, Held)> {
+    fn grants(&self) -> impl Iterator<Item = (Arc<str>, Held)> {
         let given = self.parent.iter().flat_map(|parent| &parent.given);
         let given = given.map(|(name, address)| (name[..].into(), Held::Actor(address.clone())));
-        self.spec.grants.iter().cloned().chain(given).collect()
+        self.spec.grants.iter().cloned().chain(given)
     }
 
-    fn command(&self, command: Command) {
-        let mut commands = lock(&self.aside().commands);
-        commands.push(command);
-        self.commanded.store(true, Ordering::Release);
+    fn wish(&self, wish: Wish) {
+        self.wished.fetch_or(wish as u8, Ordering::AcqRel);
     }
 
-    fn is_commanded(&self) -> bool {
-        self.commanded.load(Ordering::Acquire)
+    fn has_wishes(&self) -> bool {
+        self.wished.load(Ordering::Acquire) != 0
+    }
+
+    /// What was wished for since it was last asked.
+    fn take_wishes(&self) -> impl Iterator<Item = Wish> + use<> {
+        let wished = match self.has_wishes() {
+            true => self.wished.swap(0, Ordering::AcqRel),
+            false => 0,
+        };
+        let all = [Wish::Stop, Wish::End, Wish::Command, Wish::Park];
+        all.into_iter().filter(move |wish| wished & *wish as u8 != 0)
     }
 
     fn take_commands(&self) -> Vec<Command> {
-        if !self.is_commanded() {
-            return Vec::new();
-        }
-        let mut commands = lock(&self.aside().commands);
-        self.commanded.store(false, Ordering::Release);
-        std::mem::take(&mut *commands)
+        std::mem::take(&mut *lock(&self.aside().commands))
     }
 
     /// Answers commands that came while it ended. Whoever sees its mailbox closed calls this after
     /// that: its runner once, and who commands, so that none is overlooked.
     fn too_late(&self) {
+        if self.take_wishes().all(|wish| wish != Wish::Command) {
+            return;
+        }
         for command in self.take_commands() {
             // Whoever asked may have gone away.
             match command {
-                Command::Stop { done } => drop(done.map(|done| done.send(()))),
+                Command::Stop { done } => drop(done.send(())),
                 Command::Swap { done, .. } => drop(done.send(Err("it has stopped".into()))),
-                Command::End | Command::Park => {}
             }
         }
     }
@@ -283,8 +294,8 @@ impl Owner for Actor {
     }
 
     fn schedule(self: Arc<Self>) {
-        let queue = self.queue.clone();
-        queue.push_next(self);
+        // Not the queue's count of owners: all workers would write to it.
+        self.queue.push_next(self.clone());
     }
 }
 

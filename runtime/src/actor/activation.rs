@@ -1,5 +1,7 @@
 //! One activation: commands, then a start or a batch of turns; and what follows from a failure.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,10 +21,28 @@ use crate::wasm::{Code, Failure, Instance, Now};
 /// which people were told something.
 const COMPONENTS: usize = 1024;
 
+/// An empty inbox with room for more messages than this is not kept for the next activation.
+const KEPT: usize = 1024;
+
+thread_local! {
+    /// Between activations an actor has no inbox: its worker's goes from one to the next, and stays
+    /// in the processor's cache.
+    static SPARE: Cell<VecDeque<Message>> = const { Cell::new(VecDeque::new()) };
+}
+
 impl Scheduler {
     pub(super) fn activate(&self, actor: &Arc<Actor>, now: Now) {
         let mut body = lock(&actor.body);
-        let body = &mut *body;
+        self.run(actor, &mut body, now);
+        if body.inbox.is_empty() && body.inbox.capacity() > 0 {
+            let spare = std::mem::take(&mut body.inbox);
+            if spare.capacity() <= KEPT {
+                SPARE.set(spare);
+            }
+        }
+    }
+
+    fn run(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
         match body.phase {
             Phase::Gone | Phase::Committing => return,
             Phase::BackingOff(_) | Phase::Ready => {}
@@ -31,8 +51,8 @@ impl Scheduler {
         if body.inbox.is_empty() {
             self.fill(actor, body, now.monotonic);
         }
-        for command in actor.take_commands() {
-            self.obey(actor, body, command, now);
+        for wish in actor.take_wishes() {
+            self.grant_wish(actor, body, wish, now);
         }
         match body.phase {
             Phase::Gone | Phase::Committing => return,
@@ -71,6 +91,9 @@ impl Scheduler {
     /// Takes what came, and looks for questions that have waited long enough.
     fn fill(&self, actor: &Actor, body: &mut Body, now: Duration) {
         let Body { inbox, asks, .. } = body;
+        if inbox.capacity() == 0 {
+            *inbox = SPARE.take();
+        }
         let mut nudged = false;
         let mut settled = false;
         for mail in actor.mailbox.take() {
@@ -277,7 +300,7 @@ impl Scheduler {
         actor.backing_off.store(true, Ordering::Release);
         self.clock.arm(until.saturating_sub(now), Due::Restart(actor.id));
         // A command that came before the flag was up found the actor scheduled, and waits.
-        if actor.is_commanded() && actor.backing_off.swap(false, Ordering::AcqRel) {
+        if actor.has_wishes() && actor.backing_off.swap(false, Ordering::AcqRel) {
             self.enqueue(actor);
         }
     }

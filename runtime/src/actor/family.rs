@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Actor, Command, Parent, Scheduler, lock};
+use super::{Actor, Parent, Scheduler, Wish, lock};
 use crate::address::{ActorId, Address};
 use crate::mailbox::Message;
 use crate::reason::Reason;
@@ -28,7 +28,7 @@ impl Scheduler {
     /// does not know them.
     pub(super) fn stop_children(&self, parent: &Actor) {
         for child in self.children(parent) {
-            self.command(&child, Command::Stop { done: None });
+            self.wish(&child, Wish::Stop);
         }
     }
 
@@ -54,6 +54,7 @@ impl Scheduler {
         }
         let number = crate::address::hex(&id.0[..4]);
         let name = format!("{}/{grant}-{number}", parent.name).into();
+        let given = given.into_boxed_slice();
         let family = Parent { actor: parent.clone(), grant: grant.clone(), token, given };
         lock(&parent.aside().children).entry(grant.clone()).or_default().insert(id);
         self.spawn(id, name, child.spec.clone(), Some(Box::new(family)));
@@ -65,9 +66,9 @@ impl Scheduler {
         let Some(other) = self.find(address.id) else { return };
         let own_child = other.parent.as_ref().is_some_and(|family| family.actor.id == actor.id);
         if other.id == actor.id {
-            self.command(&other, Command::End);
+            self.wish(&other, Wish::End);
         } else if own_child {
-            self.command(&other, Command::Stop { done: None });
+            self.wish(&other, Wish::Stop);
         } else {
             actor.journal().write(format!("may not stop {}: not its child", other.name));
         }

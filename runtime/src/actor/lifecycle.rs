@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::status::Doing;
-use super::{Actor, Body, Command, Phase, Scheduler, Spec};
+use super::{Actor, Body, Command, Phase, Scheduler, Spec, Wish};
 use crate::device::{BusId, PinId, SensorId};
 use crate::mailbox::{Mail, Message};
 use crate::reason::Reason;
@@ -13,17 +13,28 @@ use crate::wasm::table::Held;
 use crate::wasm::{Code, Now};
 
 impl Scheduler {
-    pub(super) fn obey(&self, actor: &Arc<Actor>, body: &mut Body, command: Command, now: Now) {
+    pub(super) fn grant_wish(&self, actor: &Arc<Actor>, body: &mut Body, wish: Wish, now: Now) {
+        match wish {
+            Wish::Stop => self.end(actor, body, Reason::Stopped, &Stop::Asked.to_string()),
+            Wish::End => self.ended(actor, body, now),
+            Wish::Command => {
+                for command in actor.take_commands() {
+                    self.obey(actor, body, command, now);
+                }
+            }
+            Wish::Park if body.inbox.is_empty() => self.park(actor, body),
+            // Something came meanwhile.
+            Wish::Park => {}
+        }
+    }
+
+    fn obey(&self, actor: &Arc<Actor>, body: &mut Body, command: Command, now: Now) {
         match command {
             Command::Stop { done } => {
                 self.end(actor, body, Reason::Stopped, &Stop::Asked.to_string());
                 // Whoever asked may have gone away.
-                done.map(|done| done.send(()));
+                let _ = done.send(());
             }
-            Command::End => self.ended(actor, body, now),
-            Command::Park if body.inbox.is_empty() => self.park(actor, body),
-            // Something came meanwhile.
-            Command::Park => {}
             Command::Swap { code, done } => {
                 let swapped = self.put_code(actor, body, code, now);
                 // As above.

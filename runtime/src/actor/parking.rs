@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::status::Doing;
-use super::{Actor, Body, Command, Scheduler, lock};
-use crate::wasm::table::Holdings;
+use super::{Actor, Body, Scheduler, Wish, lock};
+use crate::wasm::table::{Holdings, Rested};
 use crate::wasm::{Failure, Instance, Now};
 
 /// Between two looks for room by an actor that finds none.
@@ -22,7 +22,7 @@ const ROOM: usize = 10;
 
 /// What is left of an actor whose instance was dropped.
 pub(super) struct Parked {
-    pub holds: Holdings,
+    pub holds: Rested,
     /// As its component saved it.
     state: Box<[u8]>,
 }
@@ -33,10 +33,8 @@ impl Scheduler {
         let Some(mut instance) = body.instance.take() else { return };
         match instance.save() {
             Ok(state) => {
-                let mut holds = instance.into_holdings();
-                holds.shrink();
+                let holds = instance.into_holdings().rest();
                 body.parked = Some(Box::new(Parked { holds, state: state.into() }));
-                body.inbox.shrink_to_fit();
                 self.live.fetch_sub(1, Ordering::Relaxed);
                 actor.does(Doing::Parked);
             }
@@ -63,7 +61,9 @@ impl Scheduler {
             return Ok(());
         };
         let code = body.code.clone();
-        let mut instance = self.instance(actor, body, &code, holds)?;
+        let mut all = Holdings::new(actor.grants(), &self.limits);
+        all.wake(holds);
+        let mut instance = self.instance(actor, body, &code, all)?;
         let restored = instance.restore(now, &state, &code.cid.to_string());
         self.put_instance(actor, body, instance);
         restored
@@ -80,10 +80,7 @@ impl Scheduler {
         if self.live.load(Ordering::Relaxed) < most {
             return false;
         }
-        actor.note_failure(
-            "waits for room: too many actors are busy at once, raise `live` under [limits] or run \
-            some on another node",
-        );
+        actor.does(Doing::WaitingForRoom);
         self.wake_parker();
         self.back_off(actor, body, now + FULL_PATIENCE, now);
         true
@@ -119,7 +116,7 @@ impl Scheduler {
             let pressed = if live >= self.limits.live { over } else { 0 };
             for (number, (idle, actor)) in resting.into_iter().enumerate() {
                 if idle >= after || number < pressed {
-                    self.command(&actor, Command::Park);
+                    self.wish(&actor, Wish::Park);
                 }
             }
             thread::park_timeout(look);

@@ -13,7 +13,7 @@ use super::commit::{Committing, run_committer};
 use super::run_queue::RunQueue;
 use super::status::Doing;
 use super::worker::Threads;
-use super::{Actor, Command, Parent, Spec, lock};
+use super::{Actor, Command, Parent, Spec, Wish, lock};
 use crate::address::{ActorId, IdHash};
 use crate::clock::Clock;
 use crate::device::Devices;
@@ -149,7 +149,7 @@ impl Scheduler {
     /// Ends an actor's life; `true` comes once its mailbox is closed and its pins are safe.
     pub fn stop(&self, actor: &Arc<Actor>) -> oneshot::Receiver<()> {
         let (done, stopped) = oneshot::channel();
-        self.command(actor, Command::Stop { done: Some(done) });
+        self.command(actor, Command::Stop { done });
         stopped
     }
 
@@ -219,8 +219,13 @@ impl Scheduler {
         left
     }
 
-    pub(super) fn command(&self, actor: &Arc<Actor>, command: Command) {
-        actor.command(command);
+    fn command(&self, actor: &Arc<Actor>, command: Command) {
+        lock(&actor.aside().commands).push(command);
+        self.wish(actor, Wish::Command);
+    }
+
+    pub(super) fn wish(&self, actor: &Arc<Actor>, wish: Wish) {
+        actor.wish(wish);
         if actor.backing_off.swap(false, Ordering::AcqRel) {
             self.enqueue(actor);
         } else if !actor.inlet().nudge() {

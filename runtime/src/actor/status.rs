@@ -23,7 +23,8 @@ pub struct Status {
     pub component: String,
     /// Its world.
     pub world: String,
-    /// `starting`, `ready`, `parked`, `backing-off`, `stopped`, or `waiting` for its component.
+    /// `starting`, `ready`, `parked`, `backing-off`, `waiting-for-room` (too many actors are busy at
+    /// once: more `live` under \[limits\], or another node), `stopped`, or `waiting` for its component.
     pub state: String,
     /// Incarnations so far.
     pub incarnations: u64,
@@ -54,6 +55,7 @@ pub(super) enum Doing {
     BackingOff,
     Stopped,
     Parked,
+    WaitingForRoom,
 }
 
 /// What an actor's runner counts for those who look.
@@ -80,7 +82,7 @@ struct Rare {
 
 impl Doing {
     fn name(code: u8) -> &'static str {
-        let names = ["starting", "ready", "backing-off", "stopped", "parked"];
+        let names = ["starting", "ready", "backing-off", "stopped", "parked", "waiting-for-room"];
         names.get(usize::from(code)).unwrap_or(&"unknown")
     }
 }

@@ -10,6 +10,8 @@ use crate::mailbox::{Inlet, Reply, To};
 
 const GENERATION_SHIFT: u32 = 24;
 const PLACE_MASK: u32 = (1 << GENERATION_SHIFT) - 1;
+/// Up to so many things a table has no room to spare: most actors hold no more.
+const FEW: usize = 4;
 
 /// Something an actor holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,9 +38,18 @@ pub enum Held {
 pub struct Holdings {
     pub(super) table: Table,
     /// By the names of the grants.
-    pub(super) grants: Vec<(Arc<str>, u32)>,
+    pub(super) grants: Box<[(Arc<str>, u32)]>,
     /// The actor's own address, once it has asked for it.
     pub(super) own: Option<u32>,
+}
+
+/// What a parked actor holds beyond its grants, as small as it gets.
+#[derive(Debug)]
+pub struct Rested {
+    /// Each place's generation, and what is held there.
+    places: Box<[(u8, Option<Box<Held>>)]>,
+    free: Box<[u32]>,
+    own: Option<u32>,
 }
 
 /// The table of one actor.
@@ -76,14 +87,35 @@ impl Holdings {
         })
     }
 
-    /// Gives back what is only there for speed: it will not be used for long.
-    pub fn shrink(&mut self) {
-        self.grants.shrink_to_fit();
-        let table = &mut self.table;
-        table.places.iter_mut().for_each(|place| place.inlet = None);
-        table.places.shrink_to_fit();
-        table.free.shrink_to_fit();
-        table.lent = Vec::new();
+    /// What is left of it while the actor has no instance: all but its grants, which are its first
+    /// places for good and known elsewhere.
+    pub fn rest(self) -> Rested {
+        let places = self.table.places.into_iter().skip(self.grants.len());
+        let places = places.map(|place| (place.generation, place.held.map(Box::new))).collect();
+        let free = Vec::from(self.table.free).into_boxed_slice();
+        Rested { places, free, own: self.own }
+    }
+
+    /// Takes up again what was put away, after the same grants.
+    pub fn wake(&mut self, rested: Rested) {
+        let place = |(generation, held): (u8, Option<Box<Held>>)| Place {
+            generation,
+            held: held.map(|held| *held),
+            ..Place::default()
+        };
+        self.table.places.extend(rested.places.into_iter().map(place));
+        self.table.free = Vec::from(rested.free).into();
+        self.own = rested.own;
+    }
+}
+
+impl Rested {
+    /// As [`Holdings::questions`].
+    pub fn questions(&self) -> impl Iterator<Item = &Reply> {
+        self.places.iter().filter_map(|(_, held)| match held.as_deref() {
+            Some(Held::Reply(reply)) => Some(reply),
+            _ => None,
+        })
     }
 }
 
@@ -173,6 +205,9 @@ impl Table {
             Some(at) => at,
             None if self.places.len() >= self.limit => return None,
             None => {
+                if self.places.len() < FEW {
+                    self.places.reserve_exact(1);
+                }
                 self.places.push(Place::default());
                 u32::try_from(self.places.len() - 1).ok()?
             }
@@ -224,6 +259,28 @@ mod tests {
         assert_eq!(table.keep(old), None);
         assert_eq!(table.release(old), None);
         assert_eq!(table.find(new), Some(&Held::Pin(2)));
+    }
+
+    #[test]
+    fn parking_leaves_every_handle_as_it_is() {
+        let grants = [("a".into(), Held::Pin(1)), ("b".into(), Held::Sensor(2))];
+        let fresh = || Holdings::new(grants.clone(), &Limits::default());
+        let mut holds = fresh();
+        let kept = holds.table.hold(Held::Actor(address(3))).unwrap();
+        let stale = holds.table.hold(Held::Reply(reply(4))).unwrap();
+        let asked = holds.table.hold(Held::Reply(reply(5))).unwrap();
+        holds.table.release(stale).unwrap();
+        let rested = holds.rest();
+        assert_eq!(rested.questions().collect::<Vec<_>>(), [&reply(5)]);
+        let mut holds = fresh();
+        holds.wake(rested);
+        let find = |handle| holds.table.find(handle);
+        assert_eq!(find(holds.grants[1].1), Some(&Held::Sensor(2)));
+        assert_eq!(find(kept), Some(&Held::Actor(address(3))));
+        assert_eq!((find(stale), find(asked)), (None, Some(&Held::Reply(reply(5)))));
+        let again = holds.table.hold(Held::Pin(6)).unwrap();
+        assert_eq!(again & PLACE_MASK, stale & PLACE_MASK, "its place is free");
+        assert_ne!(again, stale);
     }
 
     #[test]
