@@ -48,6 +48,26 @@ fn each_component_imports_only_the_interfaces_of_its_world() {
     }
 }
 
+/// The functions of the contract that a component's code can call.
+fn calls(guest: &Guest) -> Vec<String> {
+    let bytes = std::fs::read(&guest.file).unwrap();
+    let of_module = |payload| match payload {
+        Payload::ImportSection(section) => section.into_imports().map(Result::unwrap).collect(),
+        _ => Vec::new(),
+    };
+    let imports = Parser::new(0).parse_all(&bytes).flat_map(|payload| of_module(payload.unwrap()));
+    let own = imports.filter(|import| import.module.starts_with("edge:actor/"));
+    own.map(|import| import.name.to_owned()).collect()
+}
+
+#[test]
+fn an_actor_imports_only_what_it_calls() {
+    let sensor = calls(guest("sensor"));
+    let has = |name: &str| sensor.iter().any(|call| call == name);
+    assert!(has("send") && has("last") && has("arm"), "{sensor:?}");
+    assert!(!has("drive") && !has("spawn") && !has("transmit"), "{sensor:?}");
+}
+
 /// Adds a file to a node and starts it as an actor; gives the error's one line.
 fn not_started(lab: &Lab, name: &str, bytes: &[u8]) -> String {
     let file = lab.folder.path().join(name);

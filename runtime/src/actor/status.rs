@@ -23,8 +23,8 @@ pub struct Status {
     pub component: String,
     /// Its world.
     pub world: String,
-    /// `starting`, `ready`, `parked`, `backing-off`, `waiting-for-room` (too many actors are busy at
-    /// once: more `live` under \[limits\], or another node), `stopped`, or `waiting` for its component.
+    /// `starting`, `ready`, `parked`, `backing-off`, `stopped`, `waiting` for its component, or
+    /// `waiting-for-room` (too many are busy at once: raise `live`, or run some on another node).
     pub state: String,
     /// Incarnations so far.
     pub incarnations: u64,

@@ -1,5 +1,5 @@
-//! The one word of a mailbox, and what the workers of a run queue share, under loom: the same source
-//! as the runtime's, with loom's atomics and locks.
+//! The one word of a mailbox, and what the workers of a run queue share, under loom: the same
+//! source as the runtime's, with loom's atomics and locks.
 
 #[cfg(test)]
 mod sync {
