@@ -1,5 +1,7 @@
 //! Parents and children.
 
+use std::collections::BTreeSet;
+
 use edge_host::address::{ActorId, Address};
 use edge_host::store::state::State;
 use serde_json::json;
@@ -185,4 +187,23 @@ fn a_childs_pin_is_safe_at_its_end_and_there_for_the_next_child() {
         assert_eq!(lab.pin("heater").level.as_deref(), Some("low"));
     }
     assert!(!lab.say("p", json!(["Heard"])).contains(&"expired".into()));
+}
+
+#[test]
+fn a_list_longer_than_a_frame_comes_whole() {
+    let limits = "[limits]\nframe-bytes = 65536\nletter-bytes = 57344\n";
+    let kid = "grant = { kid = { spawn = \"$probe\", max = 1000 } }\n";
+    let lab = Lab::new(&format!("{limits}[actor.p]\ncomponent = \"$probe\"\n{kid}"));
+    for hundred in 0..3 {
+        let spawn = |kid: u64| json!({"Spawn": ["kid", format!("{hundred}-{kid}"), kid]});
+        lab.say("p", (0..100).map(spawn).collect());
+    }
+    let listed = || {
+        let rows = lab.node.json(&["ls", "actors"]).unwrap();
+        let rows = rows.as_array().unwrap();
+        let names: BTreeSet<_> = rows.iter().map(|row| row["name"].as_str()).collect();
+        assert_eq!(names.len(), rows.len(), "an actor is in the list once");
+        (rows.len() == 301).then_some(())
+    };
+    wait_for("the list of a parent with 300 children", listed).unwrap();
 }

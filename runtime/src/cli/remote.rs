@@ -159,18 +159,25 @@ fn unexpected(answer: &Answer) -> anyhow::Result<()> {
     bail!("the node answered something else ({answer:?}): use the edge-host of the same version")
 }
 
-/// One request, one answer.
+/// One request, one answer: the pieces of a list are one.
 fn call(
     target: &Target,
     request: &Request,
     body: Option<&mut (dyn Read + Send)>,
 ) -> anyhow::Result<Answer> {
-    let mut last = None;
+    let mut all: Option<Answer> = None;
     with_response(target, request, body, |answer| {
-        last = Some(answer);
+        match &mut all {
+            None => all = Some(answer),
+            Some(before) => {
+                if let Err(other) = before.join(answer) {
+                    return unexpected(&other);
+                }
+            }
+        }
         Ok(())
     })?;
-    match last {
+    match all {
         Some(Answer::Failed(why)) => bail!(why),
         Some(answer) => Ok(answer),
         None => bail!("the node ended the connection without an answer: see its log"),

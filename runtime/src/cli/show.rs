@@ -77,16 +77,16 @@ fn print<T: Serialize>(
         println!("{}", serde_json::to_string(rows)?);
         return Ok(());
     }
+    let columns = heads.len();
     let heads = heads.iter().map(ToString::to_string).collect();
     let table: Vec<Vec<String>> = std::iter::once(heads).chain(rows.iter().map(cells)).collect();
     let width = |column: usize| {
-        table.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        let cells = table.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in &table {
-        let padded = row.iter().enumerate().map(|(column, cell)| {
-            let width = width(column).unwrap_or(0);
-            format!("{cell:width$}")
-        });
+        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     }
     Ok(())

@@ -74,7 +74,10 @@ pub enum List {
     Aside,
 }
 
-/// What a node answers; a log comes as several.
+/// Bytes of an answer around its rows, at most.
+const AROUND: usize = 64;
+
+/// What a node answers; a log, and a long list, come as several.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// A blob is kept.
@@ -120,6 +123,49 @@ pub enum Answer {
     Lines(Vec<Line>),
     /// It could not be done: one line.
     Failed(String),
+}
+
+impl Answer {
+    /// The answers that a list is sent as, of so many bytes at most: at least one, with a row at
+    /// least if there is any.
+    pub fn pieces(self, most: usize) -> Vec<Self> {
+        match self {
+            Self::Actors(rows) => split(rows, most, Self::Actors),
+            Self::Peers(rows) => split(rows, most, Self::Peers),
+            Self::Blobs(rows) => split(rows, most, Self::Blobs),
+            Self::Pins(rows) => split(rows, most, Self::Pins),
+            Self::Aside(rows) => split(rows, most, Self::Aside),
+            whole => vec![whole],
+        }
+    }
+
+    /// Takes up the next piece of the same list; gives back what is none.
+    pub fn join(&mut self, next: Self) -> Result<(), Self> {
+        match (self, next) {
+            (Self::Actors(rows), Self::Actors(more)) => rows.extend(more),
+            (Self::Peers(rows), Self::Peers(more)) => rows.extend(more),
+            (Self::Blobs(rows), Self::Blobs(more)) => rows.extend(more),
+            (Self::Pins(rows), Self::Pins(more)) => rows.extend(more),
+            (Self::Aside(rows), Self::Aside(more)) => rows.extend(more),
+            (_, other) => return Err(other),
+        }
+        Ok(())
+    }
+}
+
+fn split<T: Serialize>(rows: Vec<T>, most: usize, answer: fn(Vec<T>) -> Answer) -> Vec<Answer> {
+    let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), AROUND);
+    for row in rows {
+        let size = serde_ipld_dagcbor::to_vec(&row).map_or(0, |row| row.len());
+        if bytes + size > most && !piece.is_empty() {
+            pieces.push(answer(std::mem::take(&mut piece)));
+            bytes = AROUND;
+        }
+        piece.push(row);
+        bytes += size;
+    }
+    pieces.push(answer(piece));
+    pieces
 }
 
 /// A peer.

@@ -7,6 +7,7 @@ use super::admin::{Answer, AsideRow, BlobRow, List, PeerRow, PinRow, Request};
 use super::{DeployError, Node, Waiting, lock};
 use crate::actor::{Actor, Status};
 use crate::address::Address;
+use crate::limits::Limits;
 use crate::mailbox::Message;
 use crate::net::PeerState;
 use crate::net::admin::{AdminBody, AdminError, AdminReply};
@@ -23,7 +24,9 @@ impl Node {
             Ok(Request::Log { name, follow }) => self.log(&name, follow, &mut reply).await,
             Ok(request) => {
                 let answer = self.answer(request, body).await.unwrap_or_else(Answer::Failed);
-                send(&mut reply, &answer).await
+                // What a command line reads, which doesn't know this node's limits.
+                let most = self.limits.frame_bytes.min(Limits::default().frame_bytes);
+                send_all(&mut reply, answer, most).await
             }
             Err(error) => {
                 let why = format!(
@@ -238,6 +241,13 @@ impl Node {
 
 /// A line has at most `log-line-bytes`, so that these fit a frame.
 const LINES_PER_FRAME: usize = 64;
+
+async fn send_all(reply: &mut AdminReply, answer: Answer, most: usize) -> Result<(), AdminError> {
+    for piece in answer.pieces(most) {
+        send(reply, &piece).await?;
+    }
+    Ok(())
+}
 
 async fn send(reply: &mut AdminReply, answer: &Answer) -> Result<(), AdminError> {
     let bytes = serde_ipld_dagcbor::to_vec(answer).unwrap_or_default();
