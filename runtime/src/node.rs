@@ -210,6 +210,11 @@ impl Node {
         left
     }
 
+    /// Drives all pins to their safe level, for the last time: whatever still runs is too late.
+    pub fn stop_pins(&self) {
+        self.devices.close();
+    }
+
     /// The id that an actor of this name has and keeps.
     fn id_of(&self, name: &str) -> Result<ActorId, StateError> {
         let known = self.state.record(IDS, name.as_bytes())?;

@@ -1,6 +1,7 @@
 //! Restarts, back-off, quarantine, monitors, and how a node stops.
 
 use edge_host::reason::Reason;
+use rustix::process::Signal;
 use serde_json::json;
 use tests::{lives, wait_for};
 
@@ -188,4 +189,21 @@ fn what_ctrl_c_leaves_unread_is_reported() {
     assert!(lab.node.interrupt().unwrap().success());
     lab.node.says("messages unread").unwrap();
     assert!(lab.node.log().contains("actor a stopped with "), "{}", lab.node.log());
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_node_that_is_slow_to_stop() {
+    // Longer than the test's patience, if it were waited for.
+    let limits = "[limits]\npeer-patience-ms = 600000\n";
+    let pin = "grant = { a = \"actor:a\", pin = { pin = \"bench:heater\", safe = \"low\" } }\n";
+    let slow = format!("{}turn = \"600s\"\n", restarting("a", "max = 100"));
+    let mut lab = Lab::new(&format!("{limits}{slow}{}{pin}", restarting("b", "max = 9")));
+    lab.say("b", json!([{"Drive": ["pin", true]}, {"Send": ["a", 1, ["Loop"]]}]));
+    lab.pin_becomes("bench:heater", "high");
+    lab.node.signal(Signal::INT).unwrap();
+    lab.node.says("stopping").unwrap();
+    assert!(!lab.node.has_ended().unwrap());
+    let status = lab.node.interrupt().unwrap();
+    assert_eq!(status.code(), Some(1));
+    lab.node.says("ended at once, as asked: pins are at their safe level").unwrap();
 }

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
+use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Manifest;
@@ -40,20 +40,29 @@ pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
     let node = Node::start(manifest, Compiler::Child(program))?;
     tracing::info!("node {} listens on {}", node.id, node.net.local());
     tracing::info!("memory plan: {}", node.plan);
-    runtime.block_on(async {
+    let mut signalled = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-    });
-    stop(&node);
-    Ok(())
-}
-
-fn stop(node: &Arc<Node>) {
-    tracing::info!("stopping");
-    for (name, left) in node.stop() {
-        tracing::warn!("actor {name} stopped with {left} messages unread");
-    }
-    tracing::info!("stopped: every pin is at its safe level");
+    };
+    runtime.block_on(signalled());
+    tracing::info!("stopping: once more ends it at once");
+    let (done, stopped) = tokio::sync::oneshot::channel();
+    let stopping = node.clone();
+    std::thread::Builder::new().name("stop".into()).spawn(move || {
+        for (name, left) in stopping.stop() {
+            tracing::warn!("actor {name} stopped with {left} messages unread");
+        }
+        done.send(())
+    })?;
+    runtime.block_on(async {
+        tokio::select! {
+            _ = stopped => Ok(tracing::info!("stopped: every pin is at its safe level")),
+            () = signalled() => {
+                node.stop_pins();
+                bail!("ended at once, as asked: pins are at their safe level, messages are lost")
+            }
+        }
+    })
 }
