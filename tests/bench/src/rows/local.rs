@@ -136,17 +136,19 @@ pub fn ring(bench: &Bench, size: usize) -> anyhow::Result<Node> {
 
 /// 100 actors send letters of 64 bytes to one, each on a credit of 32 that the receiver renews
 /// after every 16 that it has counted, so that a mailbox of 4,096 never overflows: letters counted
-/// a second, until the last one. Ours also checks that each sender's letters come in order.
+/// a second, until the last one. Ours also checks that each sender's letters come in order. With
+/// durable turns the count is safe on the disk before the credit for it leaves.
 pub fn fan_in_100(bench: &Bench) -> Row {
     let parameters = ["sources=100", "window=32", "size=64"];
     Row::new("fan_in_100", "letters/s", Better::Higher, "erlang")
-        .side("ours", fan_in(bench))
+        .side("ours", fan_in(bench, false))
+        .side("ours, durable turns", fan_in(bench, true))
         .side("erlang", bench.peers.erlang("fan_in", bench.ms, &parameters))
         .side("kameo", bench.peers.program("bench-native", "kameo_fan_in", bench.ms, &parameters))
         .side("ractor", bench.peers.program("bench-native", "ractor_fan_in", bench.ms, &parameters))
 }
 
-fn fan_in(bench: &Bench) -> anyhow::Result<Measure> {
+fn fan_in(bench: &Bench, durable: bool) -> anyhow::Result<Measure> {
     let node = bench.ours.node(
         "[limits]\nmailbox = 4096\n[actor.tally]\ncomponent = \"$tally\"\n\
         grant = { source = { spawn = \"$source\", max = 100 } }\n",
@@ -155,7 +157,9 @@ fn fan_in(bench: &Bench) -> anyhow::Result<Measure> {
     let (ms, mut count) = (bench.ms, 160);
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, count, |count| {
-            let run = json!({ "Run": { "count": count, "size": 64, "window": 32 } });
+            let run = json!({
+                "Run": { "count": count, "size": 64, "window": 32, "durable": durable },
+            });
             let took = node.ask("tally", &run)?;
             Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
         })?;

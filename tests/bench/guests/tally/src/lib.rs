@@ -28,6 +28,8 @@ struct Work {
     began: Duration,
     left: u64,
     all: u64,
+    /// Each turn writes how many are left to the store.
+    durable: bool,
 }
 
 /// What it understands.
@@ -48,6 +50,9 @@ pub enum Message {
         size: u32,
         /// Letters of one source that may be on their way.
         window: u32,
+        /// Whether each turn makes the count durable before its effects leave.
+        #[serde(default)]
+        durable: bool,
     },
 }
 
@@ -87,7 +92,14 @@ impl Actor for Tally {
                 cx.reply(count);
                 Ok(())
             }
-            Message::Run { count, size, window } => self.run(count, size, window, cx),
+            Message::Run { count, size, window, durable } => {
+                let reply = cx.take_reply().ok_or_else(|| Error::new("ask for it"))?;
+                let all = u64::from(count) * self.sources.len() as u64;
+                let (reply, began) = (cx.keep(reply)?, cx.now());
+                self.work = Some(Work { reply, began, left: all, all, durable });
+                self.run(count, size, window, cx);
+                Ok(())
+            }
         }
     }
 
@@ -97,15 +109,11 @@ impl Actor for Tally {
 }
 
 impl Tally {
-    fn run(&mut self, count: u32, size: u32, window: u32, cx: &mut Context<Self>) -> Result {
-        let reply = cx.take_reply().ok_or_else(|| Error::new("ask for it"))?;
-        let all = u64::from(count) * self.sources.len() as u64;
-        self.work = Some(Work { reply: cx.keep(reply)?, began: cx.now(), left: all, all });
+    fn run(&mut self, count: u32, size: u32, window: u32, cx: &mut Context<Self>) {
         for (place, source) in (0..).zip(&mut self.sources) {
             (source.credit, source.next) = (window / 2, 0);
             cx.send(source.address, source::Message::Begin { place, count, size, window }, 0);
         }
-        Ok(())
     }
 
     fn count(&mut self, from: u32, number: u32, cx: &mut Context<Self>) -> Result {
@@ -122,6 +130,9 @@ impl Tally {
         }
         let Some(work) = &mut self.work else { return Ok(()) };
         work.left -= 1;
+        if work.durable {
+            cx.put("left", work.left)?;
+        }
         if work.left == 0 {
             let ns = (cx.now() - work.began).as_nanos() as u64;
             cx.send(work.reply, Took { ns, letters: work.all }, 0);
