@@ -115,10 +115,10 @@ impl Address {
 
 /// Hexadecimal digits, lower case.
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
         text
     })
 }

@@ -1,6 +1,5 @@
 //! Parents and children.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Actor, Parent, Scheduler, Wish, lock};
@@ -42,21 +41,24 @@ impl Scheduler {
     ) -> Result<(), String> {
         let (grant, child) =
             parent.spec.children.get_key_value(grant).ok_or("its manifest entry grants none")?;
-        let siblings = lock(&parent.aside().children).get(grant).map_or(0, HashSet::len);
-        if siblings >= child.most {
-            return Err(format!("{} live already: raise its `max`", child.most));
-        }
         if self.alive() >= self.limits.actors {
             return Err(format!("{} actors live on this node: raise `actors`", self.limits.actors));
         }
         if self.quarantined(&child.spec.code.cid) {
             return Err(format!("{} is in quarantine on this node", child.spec.code.cid));
         }
+        {
+            let mut children = lock(&parent.aside().children);
+            let siblings = children.entry(grant.clone()).or_default();
+            if siblings.len() >= child.most {
+                return Err(format!("{} live already: raise its `max`", child.most));
+            }
+            siblings.insert(id);
+        }
         let number = crate::address::hex(&id.0[..4]);
-        let name = format!("{}/{grant}-{number}", parent.name).into();
+        let name = [&*parent.name, "/", grant, "-", &number].concat().into();
         let given = given.into_boxed_slice();
         let family = Parent { actor: parent.clone(), grant: grant.clone(), token, given };
-        lock(&parent.aside().children).entry(grant.clone()).or_default().insert(id);
         self.spawn(id, name, child.spec.clone(), Some(Box::new(family)));
         Ok(())
     }

@@ -192,10 +192,8 @@ impl Scheduler {
     /// No more incarnations of this component on this node: it has crashed too often.
     pub fn quarantined(&self, cid: &Cid) -> bool {
         let crashes = lock(&self.crashes);
-        let now = self.clock.now();
-        crashes
-            .get(cid)
-            .is_some_and(|crashes| crate::supervisor::quarantine(crashes, &self.limits, now))
+        let Some(crashes) = crashes.get(cid) else { return false };
+        crate::supervisor::quarantine(crashes, &self.limits, self.clock.now())
     }
 
     /// Ends all actors and threads. Gives the messages that were still waiting, by actor.
