@@ -18,7 +18,8 @@ const PARKING: &str = "live = 1000\npark-ms = 100\n";
 
 /// Resident bytes that one more actor takes which is parked, after its first turn and an answer,
 /// with no state to speak of: (VmRSS with 16,000 - VmRSS with 1,000) / 15,000, once no more are
-/// being parked. The BEAM's is a process that waits, and has answered once.
+/// being parked. They are asked 500 at once, or letters on their way would count. The BEAM's is a
+/// process that waits, and has answered once.
 pub fn parked_bytes(bench: &Bench) -> Row {
     Row::new("parked_bytes", "bytes", Better::Lower, "erlang")
         .side("ours", parked(bench))

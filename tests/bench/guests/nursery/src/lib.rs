@@ -6,7 +6,7 @@ use guest_sdk::{Actor, Address, Answer, Context, Duration, Error, Held, Reason, 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-/// Spawned in one turn: within the limit on a turn's effects.
+/// Spawned in one turn, and asked at once: within the limit on a turn's effects.
 const AT_ONCE: usize = 500;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +40,8 @@ pub enum Task {
     Started,
     /// Until each has answered a question and is gone. At most so many are alive at once.
     Answered(usize),
+    /// Until all that live have answered a question, so many at once.
+    Asked,
     /// Until all that live have as much state as they were told.
     Grown,
 }
@@ -87,11 +89,8 @@ impl Actor for Nursery {
             Message::Started => self.heard(cx),
             Message::AskAll => {
                 let count = self.sprouts.len();
-                self.begin(Task::Started, count, cx)?;
-                self.work.iter_mut().for_each(|work| work.left = 0);
-                for sprout in &self.sprouts {
-                    cx.ask(*sprout, sprout::Message::Ask(ByteArray::new([7; 64])), 0, PATIENCE);
-                }
+                self.begin(Task::Asked, count, cx)?;
+                self.ask(AT_ONCE, cx);
                 Ok(())
             }
             Message::GrowAll(bytes) => {
@@ -128,7 +127,12 @@ impl Actor for Nursery {
             Some(Task::Grown) => drop(answer.decode::<usize>()?),
             _ => drop(answer.decode::<ByteArray<64>>()?),
         }
-        if let Some(Task::Answered(_)) = task { Ok(()) } else { self.heard(cx) }
+        match task {
+            Some(Task::Answered(_)) => return Ok(()),
+            Some(Task::Asked) => self.ask(1, cx),
+            _ => {}
+        }
+        self.heard(cx)
     }
 
     fn down(&mut self, _: u64, reason: Reason, cx: &mut Context<Self>) -> Result {
@@ -184,6 +188,16 @@ impl Nursery {
             cx.send(me, Message::Go, 0);
         }
         Ok(())
+    }
+
+    /// Asks so many of those that have not been asked yet.
+    fn ask(&mut self, most: usize, cx: &mut Context<Self>) {
+        let Some(work) = &mut self.work else { return };
+        for _ in 0..work.left.min(most) {
+            let sprout = self.sprouts[work.all - work.left];
+            cx.ask(sprout, sprout::Message::Ask(ByteArray::new([7; 64])), 0, PATIENCE);
+            work.left -= 1;
+        }
     }
 
     /// One of those that were due.
