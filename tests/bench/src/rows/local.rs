@@ -70,27 +70,31 @@ fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
     row.side("rusm (ring of 300)", peers.rusm("ring", bench.ms, &parameters))
 }
 
+/// Actors of the ring that [`call_share`] measures.
+const RING: usize = 1000;
+
 /// What one core makes of the ring with a token for each actor, against the raw call of the same
-/// component: on each core an instance that is given tokens and sends each on, as many in a call
-/// as the ring's activations had on average. Letters between actors a second and core; all cores
-/// are busy on both sides.
+/// component: on each core its part of as many instances pass tokens on, as many in a call as the
+/// ring's activations had on average. Letters between actors a second and core; all cores are busy
+/// on both sides. With one instance on a core all of it stays in the cache.
 pub fn call_share(bench: &Bench) -> Row {
     let batch = Rc::new(Cell::new(1));
     Row::new("call_share", "letters/s and core", Better::Higher, "raw wasmtime")
         .limit("raw wasmtime")
         .side("ours", share(bench, batch.clone()))
-        .side("raw wasmtime", Ok(raw_share(bench, Some(batch))))
-        .side("raw, 1 in a call", Ok(raw_share(bench, None)))
+        .side("raw wasmtime", Ok(raw_share(bench, RING, Some(batch.clone()))))
+        .side("raw, 1 in a call", Ok(raw_share(bench, RING, None)))
+        .side("raw, 1 instance", Ok(raw_share(bench, 1, Some(batch))))
 }
 
 fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
-    let node = ring(bench, 1000)?;
+    let node = ring(bench, RING)?;
     let cores = std::thread::available_parallelism()?.get();
     let (ms, mut hops) = (bench.ms, 20);
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, hops, |hops| {
             let before = node.ask("conductor", &json!("Seen"))?;
-            let took = node.ask("conductor", &json!({ "Run": [1000, hops] }))?;
+            let took = node.ask("conductor", &json!({ "Run": [RING, hops] }))?;
             let after = node.ask("conductor", &json!("Seen"))?;
             let grown =
                 |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
@@ -102,12 +106,14 @@ fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
     }))
 }
 
-fn raw_share(bench: &Bench, batch: Option<Rc<Cell<u64>>>) -> Measure {
+fn raw_share(bench: &Bench, actors: usize, batch: Option<Rc<Cell<u64>>>) -> Measure {
     let (peers, ms) = (bench.peers.clone(), bench.ms);
     let component = format!("component={}", bench.ours.guest("player").display());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let actors = format!("actors={}", actors.div_ceil(cores));
     Box::new(move || {
         let batch = format!("batch={}", batch.as_ref().map_or(1, |batch| batch.get()));
-        peers.program("bench-raw", "share", ms, &[&component, &batch])?()
+        peers.program("bench-raw", "share", ms, &[&component, &actors, &batch])?()
     })
 }
 

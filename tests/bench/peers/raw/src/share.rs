@@ -12,14 +12,15 @@ use crate::guest::{Code, Guest};
 /// Hops of a token: more than any run takes.
 const HOPS: u64 = 1 << 31;
 
-/// Letters a second and core: on each core an instance that is given, again and again, `batch`
-/// tokens in one call, and sends each on.
+/// Letters a second and core: on each core `actors` instances pass `batch` tokens on from one to
+/// the next, given to each in one call.
 pub fn letters_per_core(call: &Call) -> anyhow::Result<f64> {
     let code = Code::load(Path::new(call.text("component")?), call.text("names").is_ok())?;
     let batch = usize::try_from(call.number("batch")?)?.max(1);
     let cores = thread::available_parallelism()?.get();
+    let actors = usize::try_from(call.number("actors")?)?.max(1);
     let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
-        let each = || scope.spawn(|| letters(&code, batch, call.ms));
+        let each = || scope.spawn(|| letters(&code, actors, batch, call.ms));
         let threads: Vec<_> = (0..cores).map(|_| each()).collect();
         threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect()
     });
@@ -27,15 +28,21 @@ pub fn letters_per_core(call: &Call) -> anyhow::Result<f64> {
     Ok(rates.iter().sum::<f64>() / cores as f64)
 }
 
-fn letters(code: &Code, batch: usize, ms: u64) -> anyhow::Result<f64> {
-    let mut guest = code.instance(true)?;
-    guest.start()?;
+fn letters(code: &Code, actors: usize, batch: usize, ms: u64) -> anyhow::Result<f64> {
+    let mut guests = Vec::new();
+    for _ in 0..actors {
+        let mut guest = code.instance(true)?;
+        guest.start()?;
+        guests.push(guest);
+    }
+    let mut next = (0..actors).cycle();
     let token = serde_ipld_dagcbor::to_vec(&Message::Token(HOPS, Payload::new([7; 64])))?;
     let mut tokens = vec![token; batch];
     let (rate, _) = sized(ms, 1000, |calls| {
         let began = std::time::Instant::now();
         for _ in 0..calls {
-            tokens = pass(&mut guest, tokens.split_off(0))?;
+            let guest = &mut guests[next.next().unwrap_or(0)];
+            tokens = pass(guest, tokens.split_off(0))?;
         }
         let ns = u64::try_from(began.elapsed().as_nanos())?;
         Ok(Run::rate(calls * batch as u64, ns))
