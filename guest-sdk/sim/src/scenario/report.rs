@@ -12,6 +12,11 @@ use crate::tally::{Frames, Told};
 pub struct Report {
     /// What the scenario is about.
     pub about: String,
+    /// Where it was played.
+    pub on: &'static str,
+    /// What was otherwise there than the scenario says, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<String>,
     /// Nodes at first.
     pub nodes: usize,
     /// The run's seed.
@@ -22,7 +27,7 @@ pub struct Report {
     pub turns: u64,
     /// Turns that ended in an error.
     pub failures: usize,
-    /// Virtual seconds.
+    /// Virtual seconds; on real nodes those of the clock.
     pub virtual_s: f64,
     /// What [`metric`](Self::metric) gives, by name.
     pub metrics: BTreeMap<&'static str, f64>,
@@ -131,9 +136,11 @@ const EVICTIONS: &str = "leave";
 const LISTED: usize = 10;
 
 impl Report {
-    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+    pub(super) fn new(scenario: &Scenario, seed: u64, on: &'static str) -> Self {
         Self {
             about: scenario.about.clone(),
+            on,
+            otherwise: Vec::new(),
             nodes: scenario.nodes,
             seed,
             trace: String::new(),
