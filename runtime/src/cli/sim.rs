@@ -2,6 +2,7 @@
 //! same source compiled natively.
 
 mod papers;
+mod real;
 mod table;
 
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -9,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
-use sim::{Run, Scenario};
+use sim::{Play, Run, Scenario};
 
 use crate::wasm::Engine;
+use table::Written;
 
 /// What to simulate.
 #[derive(Args, Clone)]
@@ -31,6 +33,16 @@ pub(super) struct Sim {
     /// Run the actor's source compiled natively, for speed.
     #[arg(long)]
     native: bool,
+    /// Play it on real nodes, over QUIC: all in this process, or a process each, so that they can
+    /// crash and stand still.
+    #[arg(
+        long, value_name = "WHERE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "nodes", conflicts_with = "native"
+    )]
+    real: Option<Where>,
+    /// What publishes and hears on real nodes: as --actor.
+    #[arg(long, value_name = "PATH", default_value = "actors/ear")]
+    ear: PathBuf,
     /// The actor: the folder of its crate, or a component's file (not with --native).
     #[arg(long, value_name = "PATH", default_value = "actors/gossip")]
     actor: PathBuf,
@@ -40,6 +52,15 @@ pub(super) struct Sim {
     /// Print as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Where real nodes run.
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Where {
+    /// All in this process.
+    Nodes,
+    /// A process each.
+    Processes,
 }
 
 /// What the frames of gossip are, by their second byte: names for people, as in its own `wire.rs`.
@@ -90,6 +111,8 @@ fn one(sim: &Sim) -> anyhow::Result<()> {
 enum Actor {
     Native(PathBuf),
     Component(sim::Component),
+    /// On real nodes: itself and the ear, as files.
+    Real(Written, Written, Where),
 }
 
 impl Actor {
@@ -97,15 +120,17 @@ impl Actor {
         if sim.native {
             return Ok(Self::Native(native(&sim.actor)?));
         }
-        let bytes = if sim.actor.is_dir() {
-            super::build::component_bytes(&sim.actor)?
-        } else {
-            let file = sim.actor.display();
-            std::fs::read(&sim.actor).with_context(|| {
-                format!("can't read {file}: name an actor's folder or component with --actor")
-            })?
-        };
-        Ok(Self::Component(Engine::new()?.simulated(&bytes)?))
+        let actor = component(&sim.actor, "--actor")?;
+        if let Some(place) = sim.real {
+            let ear = component(&sim.ear, "--ear")?;
+            let written = |name, bytes: &[u8]| Written::new(name, bytes);
+            return Ok(Self::Real(
+                written("gossip.wasm", &actor)?,
+                written("ear.wasm", &ear)?,
+                place,
+            ));
+        }
+        Ok(Self::Component(Engine::new()?.simulated(&actor)?))
     }
 
     /// The report of one run.
@@ -120,8 +145,26 @@ impl Actor {
                 read(file, nodes)?; // Its faults are told better here.
                 run_native(program, file, seed, nodes)
             }
+            Self::Real(gossip, ear, place) => {
+                let scenario = read(file, nodes)?;
+                let files = (gossip.path(), ear.path());
+                let stage = real::Real::new(&scenario, seed, files, *place == Where::Processes)?;
+                let mut play = Play::new(scenario, seed, stage)?;
+                real::told(&play.play(&mut progress)?)
+            }
         }
     }
+}
+
+/// The bytes of an actor's component, from its crate's folder or a file.
+fn component(actor: &Path, option: &str) -> anyhow::Result<Vec<u8>> {
+    if actor.is_dir() {
+        return super::build::component_bytes(actor);
+    }
+    let file = actor.display();
+    std::fs::read(actor).with_context(|| {
+        format!("can't read {file}: name an actor's folder or component with {option}")
+    })
 }
 
 fn read(file: &Path, nodes: Option<usize>) -> anyhow::Result<Scenario> {
