@@ -22,7 +22,7 @@ use crate::{Latency, Network};
 
 pub use overlay::Overlay;
 pub use play::Play;
-pub use report::{METRICS, Report, Row};
+pub use report::{METRICS, Picture, Report, Row};
 pub use run::Run;
 pub use stage::{Finished, Stage};
 

@@ -2,6 +2,7 @@
 //! same source compiled natively.
 
 mod papers;
+mod picture;
 mod real;
 mod table;
 
@@ -49,6 +50,10 @@ pub(super) struct Sim {
     /// Where `report` finds scenarios.
     #[arg(long, value_name = "DIR", default_value = "tests/scenarios")]
     scenarios: PathBuf,
+    /// Draw each run of a scenario as SVG into this folder: the overlay, the way of the last
+    /// message, the times of deliveries.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
@@ -86,6 +91,10 @@ const KINDS: [&str; 18] = [
 ];
 
 pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
+    let one_run = !matches!(sim.what.to_str(), Some("report" | "compare" | "papers"));
+    if sim.svg.is_some() && !one_run {
+        bail!("--svg draws the runs of one scenario: name its file");
+    }
     match sim.what.to_str() {
         Some("report") => table::report(sim),
         Some("compare") => table::compare(sim),
@@ -97,7 +106,16 @@ pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
 fn one(sim: &Sim) -> anyhow::Result<()> {
     let actor = Actor::of(sim)?;
     for seed in &sim.seed {
-        let report = actor.play(&sim.what, *seed, sim.nodes)?;
+        let mut report = actor.play_drawn(&sim.what, *seed, sim.nodes, sim.svg.is_some())?;
+        if let Some(folder) = &sim.svg {
+            let picture = report["picture"].take();
+            let picture = serde_json::from_value(picture).context("nothing to draw")?;
+            let about = report["about"].as_str().unwrap_or_default();
+            for file in picture::draw(&picture, about, *seed, folder)? {
+                eprintln!("{file}");
+            }
+            report.as_object_mut().map(|report| report.remove("picture"));
+        }
         if sim.json {
             println!("{report}");
         } else {
@@ -135,21 +153,38 @@ impl Actor {
 
     /// The report of one run.
     fn play(&self, file: &Path, seed: u64, nodes: Option<usize>) -> anyhow::Result<Value> {
+        self.play_drawn(file, seed, nodes, false)
+    }
+
+    /// The same, with what there is to draw if that is wanted.
+    fn play_drawn(
+        &self,
+        file: &Path,
+        seed: u64,
+        nodes: Option<usize>,
+        draw: bool,
+    ) -> anyhow::Result<Value> {
         match self {
             Self::Component(component) => {
                 let scenario = read(file, nodes)?;
-                let run = Run::new(scenario, seed, component.clone(), kind);
+                let mut run = Run::new(scenario, seed, component.clone(), kind);
+                if draw {
+                    run.draw();
+                }
                 Ok(serde_json::to_value(run.play(&mut progress))?)
             }
             Self::Native(program) => {
                 read(file, nodes)?; // Its faults are told better here.
-                run_native(program, file, seed, nodes)
+                run_native(program, file, seed, nodes, draw)
             }
             Self::Real(gossip, ear, place) => {
                 let scenario = read(file, nodes)?;
                 let files = (gossip.path(), ear.path());
                 let stage = real::Real::new(&scenario, seed, files, *place == Where::Processes)?;
                 let mut play = Play::new(scenario, seed, stage)?;
+                if draw {
+                    play.draw();
+                }
                 real::told(&play.play(&mut progress)?)
             }
         }
@@ -215,9 +250,10 @@ fn run_native(
     file: &Path,
     seed: u64,
     nodes: Option<usize>,
+    draw: bool,
 ) -> anyhow::Result<Value> {
     let mut command = Command::new(program);
-    command.arg(file).arg(format!("seed={seed}"));
+    command.arg(file).arg(format!("seed={seed}")).arg(format!("draw={draw}"));
     if let Some(nodes) = nodes {
         command.arg(format!("nodes={nodes}"));
     }

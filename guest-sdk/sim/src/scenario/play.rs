@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::{METRICS, Report, Row};
-use super::{Overlay, Scenario, Senders, Stage, Step};
+use super::{Overlay, Picture, Scenario, Senders, Stage, Step};
 use crate::Baseline;
 use crate::network::{Chance, pair};
 
@@ -17,6 +17,7 @@ pub struct Play<S> {
     baseline: Option<Baseline>,
     /// Rounds played so far.
     played: u32,
+    picture: Option<Picture>,
 }
 
 /// As in the reference's simulator.
@@ -45,10 +46,16 @@ impl<S: Stage> Play<S> {
         // Not the network's chance: what happens does not hang on what is done about it.
         let chance = Chance::new(!seed);
         let crashed = Vec::new();
-        let mut play = Self { stage, scenario, chance, seed, crashed, baseline, played: 0 };
+        let mut play =
+            Self { stage, scenario, chance, seed, crashed, baseline, played: 0, picture: None };
         play.add(play.scenario.nodes)?;
         play.stage.begun()?;
         Ok(play)
+    }
+
+    /// Puts what there is to draw in the report.
+    pub fn draw(&mut self) {
+        self.picture = Some(Picture::default());
     }
 
     /// Plays all steps. `progress` is told how many rounds of how many are over.
@@ -62,6 +69,7 @@ impl<S: Stage> Play<S> {
                 report.rows.push(row);
             }
         }
+        report.picture = self.picture()?;
         report.otherwise = self.stage.otherwise();
         report.turns = self.stage.turns();
         let metrics = METRICS.into_iter().filter(|name| self.stage.measures(name));
@@ -133,8 +141,23 @@ impl<S: Stage> Play<S> {
         row.turns = self.stage.turns() - seen;
         row.up = self.up().len();
         row.take(self.stage.finish()?.0);
+        if let Some(picture) = &mut self.picture {
+            picture.delays_us.extend(row.delays_us());
+        }
         row.close();
         Ok(Some(row))
+    }
+
+    /// What is wanted to be drawn, as it is now.
+    fn picture(&mut self) -> Result<Option<Picture>, S::Fault> {
+        let Some(mut picture) = self.picture.take() else { return Ok(None) };
+        (picture.up, picture.tree) = (self.up(), self.stage.tree());
+        let edges = self.edges()?;
+        let of = |node: usize| edges[node].iter().map(move |other| pair(node, *other));
+        picture.links = picture.up.iter().flat_map(|node| of(*node)).collect();
+        picture.links.sort_unstable();
+        picture.links.dedup();
+        Ok(Some(picture))
     }
 
     fn rounds(
@@ -250,6 +273,12 @@ impl<S: Stage> Play<S> {
     }
 
     fn overlay(&mut self) -> Result<Overlay, S::Fault> {
+        let (edges, up) = (self.edges()?, self.up());
+        Ok(Overlay::of(&edges, &up, |a, b| self.stage.rtt(a, b)))
+    }
+
+    /// Each node's neighbours that it can reach, in order.
+    fn edges(&mut self) -> Result<Vec<Vec<usize>>, S::Fault> {
         let (links, up) = (self.stage.neighbours()?, self.up());
         let open = |node: usize, other: &usize| {
             self.stage.is_up(*other) && self.stage.connected(node, *other)
@@ -260,6 +289,6 @@ impl<S: Stage> Play<S> {
             edges[node].sort_unstable();
             edges[node].dedup();
         }
-        Ok(Overlay::of(&edges, &up, |a, b| self.stage.rtt(a, b)))
+        Ok(edges)
     }
 }

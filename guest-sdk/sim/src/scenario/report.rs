@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Overlay, Scenario, Senders, Step};
 use crate::tally::{Frames, Told};
@@ -33,6 +33,22 @@ pub struct Report {
     pub metrics: BTreeMap<&'static str, f64>,
     /// A row for each step.
     pub rows: Vec<Row>,
+    /// What there is to draw, if that was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// What there is to draw of a run, at its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Nodes that are up, in order.
+    pub up: Vec<usize>,
+    /// The overlay's links, each once, the lower node first.
+    pub links: Vec<(usize, usize)>,
+    /// The way of the last message: from whom to whom it came first. Empty where nobody knows.
+    pub tree: Vec<(usize, usize)>,
+    /// Microseconds to each delivery of all rounds.
+    pub delays_us: Vec<u32>,
 }
 
 /// One step.
@@ -149,6 +165,7 @@ impl Report {
             virtual_s: 0.0,
             metrics: BTreeMap::new(),
             rows: Vec::new(),
+            picture: None,
         }
     }
 
@@ -252,6 +269,12 @@ impl Row {
             *sum = (sum.0 + frames.messages, sum.1 + frames.bytes);
         }
         self.evictions = self.kinds.get(EVICTIONS).map_or(0, |sum| sum.0);
+    }
+
+    /// Microseconds to each delivery, until nothing more comes.
+    pub(super) fn delays_us(&self) -> impl Iterator<Item = u32> {
+        let delays = self.rounds.as_ref().map(|rounds| rounds.delays.iter());
+        delays.into_iter().flatten().map(|delay| u32::try_from(delay / 1000).unwrap_or(u32::MAX))
     }
 
     /// Nothing more comes: the percentiles of all that did.

@@ -49,6 +49,11 @@ impl Run {
         Self(certain(Play::with(scenario, seed, Simulated { sim, component }, baseline)))
     }
 
+    /// Puts what there is to draw in the report.
+    pub fn draw(&mut self) {
+        self.0.draw();
+    }
+
     /// Plays all steps. `progress` is told how many rounds of how many are over.
     pub fn play(mut self, progress: &mut dyn FnMut(u32, u32)) -> Report {
         let mut report = certain(self.0.play(progress));
@@ -93,6 +98,10 @@ impl Stage for Simulated {
 
     fn turns(&self) -> u64 {
         self.sim.turns()
+    }
+
+    fn tree(&self) -> Vec<(usize, usize)> {
+        self.sim.counts().map(Tally::tree).unwrap_or_default()
     }
 
     fn add(&mut self, contacts: &[usize], drift: i32) -> Result<(), Infallible> {

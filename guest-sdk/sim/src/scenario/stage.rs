@@ -87,6 +87,11 @@ pub trait Stage {
     /// Nanoseconds from node to node and back.
     fn rtt(&self, a: usize, b: usize) -> u64;
 
+    /// The way of the last message: from whom to whom it came first. Empty where nobody knows.
+    fn tree(&self) -> Vec<(usize, usize)> {
+        Vec::new()
+    }
+
     /// Turns that all actors took.
     fn turns(&self) -> u64 {
         0
