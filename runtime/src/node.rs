@@ -273,8 +273,7 @@ impl Node {
     /// Waits until all mailboxes are empty, but no longer than a peer would be waited for.
     fn drain(&self) {
         let until = std::time::Instant::now() + self.limits.peer_patience();
-        let busy = || self.scheduler.actors().iter().any(|actor| !actor.is_idle());
-        while busy() && std::time::Instant::now() < until {
+        while self.scheduler.is_busy() && std::time::Instant::now() < until {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
