@@ -229,6 +229,12 @@ fn share(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+impl Drop for Real {
+    fn drop(&mut self) {
+        place::stop_all(&mut self.places);
+    }
+}
+
 impl Network {
     fn start() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

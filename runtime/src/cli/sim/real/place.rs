@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use crate::cli::{json, remote};
 use crate::config::Manifest;
 use crate::limits::Limits;
 use crate::net::client::Client;
@@ -153,6 +154,16 @@ impl Place {
     }
 }
 
+/// Stops all at once: each waits a moment for its peers.
+pub fn stop_all(places: &mut [Place]) {
+    std::thread::scope(|scope| {
+        for place in places {
+            // One that doesn't stop is killed when it is dropped.
+            scope.spawn(|| drop(place.stop()));
+        }
+    });
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Life::Process(child) = &mut self.life {
@@ -177,11 +188,11 @@ impl Voice {
     pub async fn ask<T: DeserializeOwned>(
         &self,
         actor: &str,
-        message: &impl Serialize,
+        message: &Value,
         deadline: Duration,
     ) -> anyhow::Result<Option<T>> {
         let deadline_ms = u64::try_from(deadline.as_millis())?;
-        let body = serde_ipld_dagcbor::to_vec(message)?;
+        let body = json::to_cbor(&message.to_string())?;
         match self.request(&Request::Send { name: actor.into(), body, deadline_ms }).await? {
             Answer::Answered(body) => Ok(Some(serde_ipld_dagcbor::from_slice(&body)?)),
             Answer::Unanswered(Reason::NoAnswer) => Ok(None),
@@ -194,9 +205,9 @@ impl Voice {
     pub async fn request(&self, request: &Request) -> anyhow::Result<Answer> {
         let client = self.client().await?;
         let asked = async {
-            let mut response = client.request(&serde_ipld_dagcbor::to_vec(request)?, None).await?;
+            let mut response = client.request(&remote::written(request)?, None).await?;
             let frame = response.next().await?.context("the node gave no answer")?;
-            anyhow::Ok(serde_ipld_dagcbor::from_slice(&frame)?)
+            remote::read(&frame)
         };
         match asked.await {
             Ok(Answer::Failed(why)) => bail!(why),
