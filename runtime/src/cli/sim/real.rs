@@ -59,7 +59,8 @@ pub struct Real {
     map: Simulation,
     rest: String,
     processes: bool,
-    drops: Vec<String>,
+    /// What is otherwise here than the scenario says.
+    otherwise: Vec<String>,
     round: Round,
     network: Network,
     _folder: Folder,
@@ -122,7 +123,7 @@ impl Real {
             map: Simulation::new(seed, scenario.network()),
             rest,
             processes,
-            drops: otherwise(scenario),
+            otherwise: otherwise(scenario),
             round: Round::new(all),
             places,
             network,
@@ -135,7 +136,7 @@ impl Real {
             .filter(|other| *other != node)
             .map(|other| {
                 let id = &self.places[other].id;
-                match self.round.ways.get(&(other, node)) {
+                match self.roads.way(other, node) {
                     Some(at) => format!("{{ id = \"{id}\", at = \"{at}\" }}"),
                     None => format!("{{ id = \"{id}\" }}"),
                 }

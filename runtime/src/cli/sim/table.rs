@@ -41,7 +41,8 @@ pub fn rows(report: &Value) {
             );
         }
         if let Some(seconds) = row["healed_s"].as_f64() {
-            line += &format!(", one overlay after {seconds:.1} s");
+            let comma = if line.ends_with(':') { "" } else { "," };
+            line += &format!("{comma} one overlay after {seconds:.1} s");
         }
         println!("{}", line.trim_end_matches([',', ':']));
     }

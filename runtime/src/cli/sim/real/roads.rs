@@ -30,6 +30,8 @@ pub struct Roads {
 }
 
 struct Road {
+    /// Where the higher node finds the lower one.
+    address: SocketAddr,
     delay: Duration,
     weather: Weather,
     /// Where the lower node listens; 0 while it does not.
@@ -51,26 +53,30 @@ impl Roads {
         Self { runtime, weather, roads: BTreeMap::new() }
     }
 
-    /// Opens a road: gives the address under which the higher node finds the lower one, which
-    /// listens on port `at`.
+    /// Opens a road, on which the higher node finds the lower one, which listens on port `at`.
     pub fn open(
         &mut self,
         low: usize,
         high: usize,
         at: Arc<AtomicU16>,
         delay: Duration,
-    ) -> io::Result<SocketAddr> {
+    ) -> io::Result<()> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let stops = [AtomicBool::new(false), AtomicBool::new(false)];
-        let road = Arc::new(Road { delay, weather: self.weather, low: at, stops });
+        let road = Arc::new(Road { address, delay, weather: self.weather, low: at, stops });
         self.roads.insert((low, high), road.clone());
         let _inside = self.runtime.enter();
         let socket = UdpSocket::from_std(socket)?;
         self.runtime
             .spawn(async move { road.carry(&socket, (low as u64) << 32 | high as u64).await });
-        Ok(address)
+        Ok(())
+    }
+
+    /// The address under which a node finds another, if it is the one that calls.
+    pub fn way(&self, to: usize, from: usize) -> Option<SocketAddr> {
+        self.roads.get(&(to, from)).map(|road| road.address)
     }
 
     /// Stops what goes from one node to another, or no longer.
@@ -190,7 +196,9 @@ mod tests {
         let low = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let high = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = Arc::new(AtomicU16::new(low.local_addr().unwrap().port()));
-        let road = roads.open(0, 1, port, DELAY).unwrap();
+        roads.open(0, 1, port, DELAY).unwrap();
+        let road = roads.way(0, 1).unwrap();
+        assert_eq!(roads.way(1, 0), None, "the lower one is called");
         (roads, low, high, road)
     }
 

@@ -1,7 +1,6 @@
 //! A round of messages on real nodes: who published, who is to have it, and who has said so.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -25,8 +24,6 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// The round that is under way, and what is known of each node from earlier ones.
 pub struct Round {
-    /// Where the higher node of a pair finds the lower one.
-    pub ways: BTreeMap<(usize, usize), SocketAddr>,
     next: u32,
     began: Instant,
     /// Numbers and their senders.
@@ -72,7 +69,6 @@ impl Round {
     pub fn new(nodes: usize) -> Self {
         let (say, said) = channel();
         Self {
-            ways: BTreeMap::new(),
             next: 1,
             began: Instant::now(),
             sent: BTreeMap::new(),

@@ -21,7 +21,7 @@ impl Stage for Real {
     }
 
     fn otherwise(&self) -> Vec<String> {
-        self.drops.clone()
+        self.otherwise.clone()
     }
 
     fn measures(&self, metric: &str) -> bool {
@@ -47,8 +47,7 @@ impl Stage for Real {
         }
         for low in 0..node {
             let delay = Duration::from_nanos(self.rtt(low, node) / 2);
-            let at = self.roads.open(low, node, self.places[low].port.clone(), delay)?;
-            self.round.ways.insert((low, node), at);
+            self.roads.open(low, node, self.places[low].port.clone(), delay)?;
         }
         self.start(node)?;
         self.count += 1;
