@@ -15,6 +15,11 @@ pub struct Limits {
     pub mailbox: usize,
     /// Bytes of one letter's body. Larger payloads travel as blobs.
     pub letter_bytes: usize,
+    /// Bytes of one publication that protocols carry (gossip takes 255 KiB). A larger one is kept
+    /// as a blob, and they carry its name.
+    pub carried_bytes: usize,
+    /// Bytes of such blobs that are kept for peers to fetch; the oldest make room.
+    pub publications_bytes: u64,
     /// Addresses carried by one letter.
     pub carried: usize,
     /// Places in one actor's table of handles.
@@ -118,6 +123,8 @@ impl Default for Limits {
         Self {
             mailbox: 64,
             letter_bytes: 256 << 10,
+            carried_bytes: 128 << 10,
+            publications_bytes: 16 << 20,
             carried: 16,
             handles: 4096,
             effects: 4096,

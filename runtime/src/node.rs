@@ -25,6 +25,7 @@ use crate::mailbox::{Inlet, Question};
 use crate::net::identity::{ADMIN_KEY, Identity, IdentityError, NODE_KEY};
 use crate::net::{ListenError, Net, PeerConfig};
 use crate::router::Router;
+use crate::router::large::Large;
 use crate::store::blobs::Blobs;
 use crate::store::native::NativeCode;
 use crate::store::state::{Commit, State, StateError};
@@ -138,6 +139,7 @@ impl Node {
         let identity = Identity::open(&data, NODE_KEY)?;
         let admin = Identity::open(&data, ADMIN_KEY)?;
         let blobs = Blobs::open(&data, limits.blob_bytes)?;
+        let large = Arc::new(Large::open(&data, &limits)?);
         let native = NativeCode::open(&data)?;
         let state = State::open(&data)?;
         let clock = Clock::default();
@@ -152,9 +154,9 @@ impl Node {
             admin: Some(admin.id()),
             peers: config.peers.into_iter().map(peer).collect(),
             limits: limits.clone(),
-            blobs: blob_source(blobs.clone()),
+            blobs: blob_source([blobs.clone(), large.blobs()]),
         })?;
-        router.connect(net.clone(), devices.clone());
+        router.connect(net.clone(), devices.clone(), large);
         let limits = Arc::new(limits);
         let reads =
             Reader { state: state.clone(), devices: devices.clone(), router: router.clone() };
@@ -276,8 +278,7 @@ impl Node {
     /// Waits until all mailboxes are empty, but no longer than a peer would be waited for.
     fn drain(&self) {
         let until = std::time::Instant::now() + self.limits.peer_patience();
-        let busy = || self.scheduler.actors().iter().any(|actor| !actor.is_idle());
-        while busy() && std::time::Instant::now() < until {
+        while self.scheduler.is_busy() && std::time::Instant::now() < until {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
@@ -287,10 +288,10 @@ fn peer(peer: crate::config::Peer) -> PeerConfig {
     PeerConfig { id: peer.id, at: peer.at }
 }
 
-fn blob_source(blobs: Blobs) -> crate::net::blobs::BlobSource {
+fn blob_source(places: [Blobs; 2]) -> crate::net::blobs::BlobSource {
     Arc::new(move |name| {
         let cid = crate::store::blobs::parse_cid(name).ok()?;
-        blobs.file(&cid).map(|(path, _): (PathBuf, u64)| path)
+        places.iter().find_map(|blobs| blobs.file(&cid).map(|(path, _)| path))
     })
 }
 

@@ -5,6 +5,8 @@
 //! one that leaves the node carries a fresh id that only its receiver is shown. An answer, or the
 //! reason there is none, comes in any case.
 
+pub mod blobs;
+pub mod large;
 mod links;
 mod remote;
 mod topics;
@@ -23,6 +25,7 @@ use crate::mailbox::{Inlet, Letter, Mailbox, Message, Question, Reply, Timer, To
 use crate::net::Net;
 use crate::reason::Reason;
 
+use large::Large;
 use links::Links;
 use remote::Ticket;
 use topics::Topics;
@@ -63,6 +66,7 @@ pub struct Router {
     askers: DashMap<ActorId, Asker, IdHash>,
     topics: Topics,
     links: Links,
+    large: OnceLock<Arc<Large>>,
     watches: Watches,
 }
 
@@ -85,6 +89,7 @@ impl Router {
             askers: DashMap::default(),
             topics: Topics::default(),
             links: Links::default(),
+            large: OnceLock::new(),
             watches: Watches::default(),
         }
     }
@@ -94,11 +99,11 @@ impl Router {
         self.me
     }
 
-    /// The way to other nodes, without which all of them are unreachable, and to sensors that are
-    /// topics.
-    pub fn connect(&self, net: Net, devices: Arc<Devices>) {
+    /// The way to other nodes, without which all of them are unreachable; to sensors that are
+    /// topics; and to what protocols can't carry.
+    pub fn connect(&self, net: Net, devices: Arc<Devices>, large: Arc<Large>) {
         // A second one would be a bug of the node's wiring, and the first stays good.
-        let _ = (self.net.set(net), self.devices.set(devices));
+        let _ = (self.net.set(net), self.devices.set(devices), self.large.set(large));
     }
 
     /// Makes an actor reachable.

@@ -10,6 +10,7 @@ mod examples;
 mod fixture;
 mod formats;
 mod gossip;
+mod large;
 mod letters;
 mod limits;
 mod manifest;

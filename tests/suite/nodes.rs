@@ -30,6 +30,7 @@ guest!(pair, "tests/guests/pair");
 guest!(pair2, "tests/guests/pair2");
 guest!(picky, "tests/guests/picky");
 guest!(gossip, "actors/gossip");
+guest!(ear, "actors/ear");
 guest!(crdt, "actors/crdt");
 guest!(sensor, "actors/sensor");
 guest!(soak, "tests/guests/soak");

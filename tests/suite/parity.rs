@@ -3,4 +3,5 @@
 
 mod house;
 mod replicas;
+mod scenarios;
 mod stage;

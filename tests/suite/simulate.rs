@@ -31,6 +31,49 @@ fn a_component_and_its_source_leave_the_same_trace() -> Result<()> {
     Ok(())
 }
 
+/// How many elements there are of a kind, in an SVG that must be well-formed.
+fn count(svg: &str, kind: &str) -> usize {
+    let (mut open, mut found) = (Vec::new(), 0);
+    for tag in svg.split('<').skip(1) {
+        let (tag, text) = tag.split_once('>').unwrap_or_else(|| panic!("<{tag} is never closed"));
+        assert!(!text.contains('>') && tag.matches('"').count() % 2 == 0, "<{tag}>{text}");
+        let name = tag.split_whitespace().next().unwrap_or_default().trim_end_matches('/');
+        found += usize::from(name == kind);
+        match name.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop(), Some(closed)),
+            None if !tag.ends_with('/') => open.push(name),
+            None => {}
+        }
+    }
+    assert_eq!(open, [""; 0], "never closed");
+    found
+}
+
+#[test]
+fn a_run_is_drawn_with_a_mark_for_each_node() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let scenario = folder.path().join("a.toml");
+    let text = "about = '<5 & \"more\"'\nnodes = 14\n\
+                steps = [{ wait = '3s' }, { crash = 2 }, { rounds = 3, timeout = '30s' }]\n";
+    std::fs::write(&scenario, text)?;
+    let pictures = folder.path().join("pictures");
+    let mut command = Command::new(tests::guests::edge_host()?);
+    command.arg("sim").arg(&scenario).arg("--actor").arg(&nodes::gossip().file);
+    let output = command.args(["--seed", "3", "--json", "--svg"]).arg(&pictures).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    assert!(report.get("picture").is_none(), "what is drawn is not printed");
+    let picture = |name: &str| std::fs::read_to_string(pictures.join(format!("{name}-3.svg")));
+    assert_eq!(count(&picture("overlay")?, "circle"), 12);
+    // Twelve nodes are each other's neighbours, but not all of them.
+    assert!((12..=66).contains(&count(&picture("overlay")?, "polyline")));
+    assert_eq!(count(&picture("tree")?, "circle"), 12);
+    assert_eq!(count(&picture("tree")?, "polyline"), 11);
+    let times = picture("times")?;
+    assert!(times.contains("33 deliveries") && count(&times, "rect") > 3, "{times}");
+    Ok(())
+}
+
 #[test]
 fn the_command_line_plays_a_scenario_and_says_what_is_wrong_with_one() -> Result<()> {
     let program = tests::guests::edge_host()?;
@@ -51,6 +94,8 @@ fn the_command_line_plays_a_scenario_and_says_what_is_wrong_with_one() -> Result
     assert_eq!(report["rows"], rows, "kinds are named alike");
 
     let folder = tempfile::tempdir()?;
+    let why = String::from_utf8(play(Path::new("report"), &["--svg", "nowhere"])?.stderr)?;
+    assert!(why.contains("--svg draws the runs of one scenario"), "{why}");
     let bad = folder.path().join("bad.toml");
     std::fs::write(&bad, "nodes = 5\nsteps = [{ dance = 3 }]\n")?;
     let output = play(&bad, &[])?;

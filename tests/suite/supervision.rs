@@ -178,6 +178,17 @@ fn ctrl_c_ends_cleanly_with_mailboxes_drained_and_pins_safe() {
 }
 
 #[test]
+fn ctrl_c_does_not_wait_for_actors_that_are_stopped() {
+    // So long it would wait for one that has something to do.
+    let mut lab = Lab::new(
+        "[limits]\npeer-patience-ms = 600000\n[actor.here]\ncomponent = \"$probe\"\n\
+         [actor.gone]\ncomponent = \"$probe\"\n",
+    );
+    lab.node.run(&["stop", "gone"]).unwrap();
+    assert!(lab.node.interrupt().unwrap().success());
+}
+
+#[test]
 fn what_ctrl_c_leaves_unread_is_reported() {
     let limits = "[limits]\npeer-patience-ms = 300\n";
     let slow = format!("{}turn = \"1s\"\n", restarting("a", "max = 100"));

@@ -1,6 +1,7 @@
 //! Plays a scenario with gossip compiled natively: `edge-host sim --native` runs this.
 //!
-//! Arguments: the scenario's file, and `KEY=VALUE` for seed, nodes.
+//! Arguments: the scenario's file, and `KEY=VALUE` for seed, nodes, and whether what there is
+//! to draw is to be in the report.
 
 use std::process::ExitCode;
 
@@ -25,15 +26,21 @@ fn play() -> Result<String, Box<dyn std::error::Error>> {
     let file = arguments.next().ok_or("which scenario? Give its file first")?;
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
     let mut scenario = Scenario::read(&text).map_err(|error| format!("{file}: {error}"))?;
-    let mut seed = 1;
+    let (mut seed, mut draw) = (1, false);
     for argument in arguments {
         match argument.split_once('=') {
             Some(("seed", value)) => seed = value.parse()?,
             Some(("nodes", value)) => scenario.nodes = value.parse()?,
-            _ => return Err(format!("{argument:?}: write seed=N or nodes=N").into()),
+            Some(("draw", value)) => draw = value.parse()?,
+            _ => {
+                return Err(format!("{argument:?}: write seed=N, nodes=N or draw=true").into());
+            }
         }
     }
-    let run = Run::new(scenario, seed, guest_sdk::native::<Gossip>(), gossip::kind);
+    let mut run = Run::new(scenario, seed, guest_sdk::native::<Gossip>(), gossip::kind);
+    if draw {
+        run.draw();
+    }
     let report = run.play(&mut |done, of| {
         // For whoever shows how far it is.
         eprintln!("{done}/{of}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use guest_sdk::{Actor, Class, Context, LinkEvent, NodeId, Reason, Result, TopicId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Core, Counts, Input, Output, What};
+use crate::{Core, Counts, Input, Node, Output, What};
 
 /// Broadcasts what is published on topics to all nodes that links lead to. World: `protocol`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum Message {
     Tick,
     /// How are you? Answered with a [`Status`].
     Status,
+    /// Who are the neighbours? Answered with their nodes' ids, in hexadecimal digits.
+    Neighbours,
 }
 
 /// How the broadcast is doing on this node.
@@ -72,6 +74,11 @@ impl Actor for Gossip {
                 let (links, counts) = (self.core.links(), self.core.counts().clone());
                 let neighbours = self.core.neighbours().len();
                 cx.reply(Status { links, neighbours, recent, recent_bytes, counts });
+            }
+            Message::Neighbours => {
+                let hex = |node: &Node| node.iter().map(|byte| format!("{byte:02x}")).collect();
+                let ids: Vec<String> = self.core.neighbour_nodes().map(hex).collect();
+                cx.reply(ids);
             }
         }
         Ok(())

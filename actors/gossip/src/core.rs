@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::broadcast::Broadcast;
-use crate::event::{Counts, Input, Output, What};
+use crate::event::{Counts, Input, Node, Output, What};
 use crate::few::Few;
 use crate::limits::TICK;
 use crate::membership::{Act, Membership};
@@ -120,6 +120,11 @@ impl Core {
     /// The links to neighbours.
     pub fn neighbours(&self) -> Vec<u32> {
         self.members.active().map(|(link, _)| link).collect()
+    }
+
+    /// The nodes that they lead to.
+    pub fn neighbour_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.members.active().map(|(_, member)| &member.node)
     }
 
     /// How many messages are kept for those who lack them, and what they cost in bytes.

@@ -39,7 +39,9 @@ pub use message::{
     Reading, Reason, Refusal,
 };
 pub use network::Network;
-pub use scenario::{Fault, METRICS, Overlay, Report, Row, Run, Scenario, Step};
+pub use scenario::{
+    Fault, METRICS, Overlay, Picture, Play, Report, Row, Run, Scenario, Stage, Step,
+};
 pub use simulation::{Failure, Role, Simulation};
 pub use table::{ActorKey, Thing};
 pub use tally::{Frames, LEAST_BODY, Tally, Told};

@@ -54,6 +54,11 @@ impl Simulation {
         self.roads.rtt(a, b)
     }
 
+    /// The counts, to read.
+    pub fn counts(&self) -> Option<&Tally> {
+        self.tally.as_deref()
+    }
+
     /// Whether a node is up.
     pub fn is_up(&self, node: usize) -> bool {
         self.nodes[node].up

@@ -8,8 +8,10 @@
 //! ```
 
 mod overlay;
+mod play;
 mod report;
 mod run;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +21,10 @@ use serde::{Deserialize, Deserializer};
 use crate::{Latency, Network};
 
 pub use overlay::Overlay;
-pub use report::{METRICS, Report, Row};
+pub use play::Play;
+pub use report::{METRICS, Picture, Report, Row};
 pub use run::Run;
+pub use stage::{Finished, Stage};
 
 /// A scenario. Keys that are not here are errors.
 #[derive(Clone, Debug, Deserialize)]

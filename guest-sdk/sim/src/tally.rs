@@ -13,6 +13,7 @@ pub const LEAST_BODY: usize = 8;
 pub(crate) struct Mark {
     number: u32,
     hop: u16,
+    from: u32,
 }
 
 /// Frames of one kind.
@@ -77,11 +78,14 @@ struct Message {
     sender: usize,
     /// Over how many links it came to each node; `NOT` before it has.
     hops: Vec<u16>,
+    /// From whom it came to each node first; `NOBODY` before it has.
+    from: Vec<u32>,
     /// Nodes that it is still to be delivered to.
     waits: Vec<bool>,
 }
 
 const NOT: u16 = u16::MAX;
+const NOBODY: u32 = u32::MAX;
 
 impl Tally {
     /// Counts by the kinds that a protocol's frames are of.
@@ -110,7 +114,8 @@ impl Tally {
             let mut waits = up.to_vec();
             waits[sender] = false;
             self.told.expected += waits.iter().filter(|waits| **waits).count() as u64;
-            self.messages.push(Message { sender, hops, waits });
+            let from = vec![NOBODY; up.len()];
+            self.messages.push(Message { sender, hops, from, waits });
             let mut body = vec![0x5a; self.length];
             body[..4].copy_from_slice(&MAGIC);
             body[4..8].copy_from_slice(&number.to_le_bytes());
@@ -147,6 +152,13 @@ impl Tally {
         self.messages.iter().flat_map(of).collect()
     }
 
+    /// The way of the last round's first message: from whom to whom it came first.
+    pub(crate) fn tree(&self) -> Vec<(usize, usize)> {
+        let from = self.messages.first().map(|message| message.from.iter().enumerate());
+        let known = from.into_iter().flatten().filter(|(_, from)| **from != NOBODY);
+        known.map(|(node, from)| (*from as usize, node)).collect()
+    }
+
     pub(crate) fn sent(&mut self, from: usize, frame: &[u8]) -> Mark {
         let frames = self.told.sent.entry((self.kind)(frame)).or_default();
         frames.messages += 1;
@@ -155,16 +167,18 @@ impl Tally {
             return Mark::default();
         };
         let hop = self.message(number).and_then(|message| message.hops.get(from)).copied();
-        Mark { number, hop: hop.unwrap_or(NOT).saturating_add(1) }
+        Mark { number, hop: hop.unwrap_or(NOT).saturating_add(1), from: from as u32 }
     }
 
     pub(crate) fn received(&mut self, to: usize, mark: Mark) {
         // One of an earlier round is redundant too.
         self.told.payloads += u64::from(mark.number != 0);
-        let message = self.message(mark.number);
-        let hops = message.and_then(|message| message.hops.get_mut(to));
-        if let Some(hops) = hops.filter(|hops| **hops == NOT) {
+        let Some(message) = self.message(mark.number) else {
+            return;
+        };
+        if let Some(hops) = message.hops.get_mut(to).filter(|hops| **hops == NOT) {
             *hops = mark.hop;
+            message.from[to] = mark.from;
         }
     }
 

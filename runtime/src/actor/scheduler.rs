@@ -184,6 +184,11 @@ impl Scheduler {
         actors
     }
 
+    /// Whether an actor that lives here has something to do.
+    pub fn is_busy(&self) -> bool {
+        self.actors.iter().any(|entry| !entry.is_idle())
+    }
+
     /// How many actors live here.
     pub fn alive(&self) -> usize {
         self.alive.load(Ordering::Relaxed)

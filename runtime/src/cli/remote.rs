@@ -184,6 +184,17 @@ fn call(
     }
 }
 
+/// A request's bytes, and what a node answers from its bytes.
+pub(super) fn written(request: &Request) -> anyhow::Result<Vec<u8>> {
+    Ok(serde_ipld_dagcbor::to_vec(request)?)
+}
+
+/// See [`written`].
+pub(super) fn read(answer: &[u8]) -> anyhow::Result<Answer> {
+    serde_ipld_dagcbor::from_slice(answer)
+        .context("the node's answer can't be read: use the edge-host of the same version")
+}
+
 fn with_response(
     target: &Target,
     request: &Request,
@@ -192,16 +203,13 @@ fn with_response(
 ) -> anyhow::Result<()> {
     let (at, node, key) = target.resolve()?;
     let key = Identity::read(&key)?;
-    let request = serde_ipld_dagcbor::to_vec(request)?;
+    let request = written(request)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::connect(&at, node, &key, Limits::default()).await?;
         let mut response: Response = client.request(&request, body).await?;
         while let Some(frame) = response.next().await? {
-            let answer = serde_ipld_dagcbor::from_slice(&frame).context(
-                "the node's answer can't be read: use the edge-host of the same version",
-            )?;
-            take(answer)?;
+            take(read(&frame)?)?;
         }
         client.close().await;
         Ok(())

@@ -2,6 +2,8 @@
 //! same source compiled natively.
 
 mod papers;
+mod picture;
+mod real;
 mod table;
 
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -9,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
-use sim::{Run, Scenario};
+use sim::{Play, Run, Scenario};
 
 use crate::wasm::Engine;
+use table::Written;
 
 /// What to simulate.
 #[derive(Args, Clone)]
@@ -31,15 +34,38 @@ pub(super) struct Sim {
     /// Run the actor's source compiled natively, for speed.
     #[arg(long)]
     native: bool,
+    /// Play it on real nodes, over QUIC: all in this process, or a process each, so that they can
+    /// crash and stand still.
+    #[arg(
+        long, value_name = "WHERE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "nodes", conflicts_with = "native"
+    )]
+    real: Option<Where>,
+    /// What publishes and hears on real nodes: as --actor.
+    #[arg(long, value_name = "PATH", default_value = "actors/ear")]
+    ear: PathBuf,
     /// The actor: the folder of its crate, or a component's file (not with --native).
     #[arg(long, value_name = "PATH", default_value = "actors/gossip")]
     actor: PathBuf,
     /// Where `report` finds scenarios.
     #[arg(long, value_name = "DIR", default_value = "tests/scenarios")]
     scenarios: PathBuf,
+    /// Draw each run of a scenario as SVG into this folder: the overlay, the way of the last
+    /// message, the times of deliveries.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Where real nodes run.
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Where {
+    /// All in this process.
+    Nodes,
+    /// A process each.
+    Processes,
 }
 
 /// What the frames of gossip are, by their second byte: names for people, as in its own `wire.rs`.
@@ -65,6 +91,10 @@ const KINDS: [&str; 18] = [
 ];
 
 pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
+    let one_run = !matches!(sim.what.to_str(), Some("report" | "compare" | "papers"));
+    if sim.svg.is_some() && !one_run {
+        bail!("--svg draws the runs of one scenario: name its file");
+    }
     match sim.what.to_str() {
         Some("report") => table::report(sim),
         Some("compare") => table::compare(sim),
@@ -76,7 +106,16 @@ pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
 fn one(sim: &Sim) -> anyhow::Result<()> {
     let actor = Actor::of(sim)?;
     for seed in &sim.seed {
-        let report = actor.play(&sim.what, *seed, sim.nodes)?;
+        let mut report = actor.play_drawn(&sim.what, *seed, sim.nodes, sim.svg.is_some())?;
+        if let Some(folder) = &sim.svg {
+            let picture = report["picture"].take();
+            let picture = serde_json::from_value(picture).context("nothing to draw")?;
+            let about = report["about"].as_str().unwrap_or_default();
+            for file in picture::draw(&picture, about, *seed, folder)? {
+                eprintln!("{file}");
+            }
+            report.as_object_mut().map(|report| report.remove("picture"));
+        }
         if sim.json {
             println!("{report}");
         } else {
@@ -90,6 +129,8 @@ fn one(sim: &Sim) -> anyhow::Result<()> {
 enum Actor {
     Native(PathBuf),
     Component(sim::Component),
+    /// On real nodes: itself and the ear, as files.
+    Real(Written, Written, Where),
 }
 
 impl Actor {
@@ -97,31 +138,68 @@ impl Actor {
         if sim.native {
             return Ok(Self::Native(native(&sim.actor)?));
         }
-        let bytes = if sim.actor.is_dir() {
-            super::build::component_bytes(&sim.actor)?
-        } else {
-            let file = sim.actor.display();
-            std::fs::read(&sim.actor).with_context(|| {
-                format!("can't read {file}: name an actor's folder or component with --actor")
-            })?
-        };
-        Ok(Self::Component(Engine::new()?.simulated(&bytes)?))
+        let actor = component(&sim.actor, "--actor")?;
+        if let Some(place) = sim.real {
+            let ear = component(&sim.ear, "--ear")?;
+            let written = |name, bytes: &[u8]| Written::new(name, bytes);
+            return Ok(Self::Real(
+                written("gossip.wasm", &actor)?,
+                written("ear.wasm", &ear)?,
+                place,
+            ));
+        }
+        Ok(Self::Component(Engine::new()?.simulated(&actor)?))
     }
 
     /// The report of one run.
     fn play(&self, file: &Path, seed: u64, nodes: Option<usize>) -> anyhow::Result<Value> {
+        self.play_drawn(file, seed, nodes, false)
+    }
+
+    /// The same, with what there is to draw if that is wanted.
+    fn play_drawn(
+        &self,
+        file: &Path,
+        seed: u64,
+        nodes: Option<usize>,
+        draw: bool,
+    ) -> anyhow::Result<Value> {
         match self {
             Self::Component(component) => {
                 let scenario = read(file, nodes)?;
-                let run = Run::new(scenario, seed, component.clone(), kind);
+                let mut run = Run::new(scenario, seed, component.clone(), kind);
+                if draw {
+                    run.draw();
+                }
                 Ok(serde_json::to_value(run.play(&mut progress))?)
             }
             Self::Native(program) => {
                 read(file, nodes)?; // Its faults are told better here.
-                run_native(program, file, seed, nodes)
+                run_native(program, file, seed, nodes, draw)
+            }
+            Self::Real(gossip, ear, place) => {
+                let scenario = read(file, nodes)?;
+                let files = (gossip.path(), ear.path());
+                let stage = real::Real::new(&scenario, seed, files, *place == Where::Processes)?;
+                let mut play = Play::new(scenario, seed, stage)?;
+                if draw {
+                    play.draw();
+                }
+                real::told(&play.play(&mut progress)?)
             }
         }
     }
+}
+
+/// The bytes of an actor's component, from its crate's folder or a file.
+fn component(actor: &Path, option: &str) -> anyhow::Result<Vec<u8>> {
+    if actor.is_dir() {
+        return super::build::component_bytes(actor);
+    }
+    let file = actor.display();
+    std::fs::read(actor).with_context(|| {
+        format!("can't read {file}: name an actor's folder or component with {option}")
+    })
 }
 
 fn read(file: &Path, nodes: Option<usize>) -> anyhow::Result<Scenario> {
@@ -172,9 +250,10 @@ fn run_native(
     file: &Path,
     seed: u64,
     nodes: Option<usize>,
+    draw: bool,
 ) -> anyhow::Result<Value> {
     let mut command = Command::new(program);
-    command.arg(file).arg(format!("seed={seed}"));
+    command.arg(file).arg(format!("seed={seed}")).arg(format!("draw={draw}"));
     if let Some(nodes) = nodes {
         command.arg(format!("nodes={nodes}"));
     }

@@ -10,9 +10,9 @@ use crate::address::NodeId;
 use crate::config::{ActorConfig, Component};
 use crate::device::DeviceError;
 use crate::net::PeerState;
-use crate::net::blobs::FetchError;
+use crate::router::blobs::fetch;
 use crate::store::Cid;
-use crate::store::blobs::{BlobError, Incoming, parse_cid};
+use crate::store::blobs::{BlobError, parse_cid};
 use crate::store::state::{Commit, StateError};
 use crate::wasm::turn::Budget;
 use crate::wasm::{Code, ComponentError, World};
@@ -116,15 +116,6 @@ impl std::fmt::Display for Origin {
             Self::Peer(node) => write!(f, "fetched from peer {node}"),
         }
     }
-}
-
-/// Why a blob did not come from a peer.
-#[derive(Debug, thiserror::Error)]
-enum Unfetched {
-    #[error(transparent)]
-    Net(#[from] FetchError),
-    #[error(transparent)]
-    Blob(#[from] BlobError),
 }
 
 impl Node {
@@ -270,7 +261,7 @@ impl Node {
             if peer.state != PeerState::Up {
                 continue;
             }
-            match self.fetch(peer.id, cid).await {
+            match fetch(&self.net, &self.blobs, peer.id, cid).await {
                 Ok(()) => {
                     tracing::info!("fetched {cid} from peer {}", peer.id);
                     return Ok(Origin::Peer(peer.id));
@@ -279,26 +270,6 @@ impl Node {
             }
         }
         Err(DeployError::Missing(*cid))
-    }
-
-    async fn fetch(&self, peer: NodeId, cid: &Cid) -> Result<(), Unfetched> {
-        let mut incoming = self.blobs.incoming(cid)?;
-        let left = incoming.have();
-        match self.fetch_rest(peer, incoming).await {
-            // An earlier transfer may have left them: they are gone, and no fault of this peer's.
-            Err(Unfetched::Blob(BlobError::WrongBytes { .. })) if left > 0 => {
-                incoming = self.blobs.incoming(cid)?;
-                self.fetch_rest(peer, incoming).await
-            }
-            fetched => fetched,
-        }
-    }
-
-    async fn fetch_rest(&self, peer: NodeId, mut incoming: Incoming<'_>) -> Result<(), Unfetched> {
-        let (cid, have) = (incoming.cid().to_string(), incoming.have());
-        let mut take = |piece: &[u8]| incoming.push(piece).map_err(std::io::Error::other);
-        self.net.fetch(peer, &cid, have, &mut take).await?;
-        Ok(incoming.finish()?)
     }
 
     pub(super) fn spec(&self, config: &ActorConfig, code: Arc<Code>) -> Spec {

@@ -1,7 +1,7 @@
 //! Who on this node gets what is published on a topic.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Router;
 use crate::address::{ActorId, TopicId};
@@ -29,12 +29,16 @@ impl Topics {
         });
     }
 
-    fn subscribers(&self, topic: TopicId) -> Vec<Inlet> {
+    pub(super) fn subscribers(&self, topic: TopicId) -> Vec<Inlet> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.subscribers.get(&topic).cloned().unwrap_or_default()
     }
 
-    fn protocols(&self) -> Vec<Inlet> {
+    fn is_carried(&self) -> bool {
+        !self.state.read().unwrap_or_else(PoisonError::into_inner).protocols.is_empty()
+    }
+
+    pub(super) fn protocols(&self) -> Vec<Inlet> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).protocols.clone()
     }
 }
@@ -56,10 +60,17 @@ impl Router {
     }
 
     /// A publication of an actor here: to all other subscribers here, and to the protocols.
-    pub fn publish(&self, from: ActorId, topic: TopicId, body: Vec<u8>) {
+    pub fn publish(self: &Arc<Self>, from: ActorId, topic: TopicId, body: Vec<u8>) {
         self.deliver_but(Some(from), topic, &body);
+        if self.topics.is_carried() {
+            self.spread(topic, body);
+        }
+    }
+
+    /// Gives a body to the protocols.
+    pub(super) fn carry(&self, topic: TopicId, body: &[u8]) {
         for protocol in self.topics.protocols() {
-            let event = LinkEvent::Published { topic, body: body.clone() };
+            let event = LinkEvent::Published { topic, body: body.to_vec() };
             if !protocol.link(event) {
                 protocol.count_missed();
                 tracing::warn!(
@@ -69,12 +80,7 @@ impl Router {
         }
     }
 
-    /// A publication that a protocol brought: to all subscribers here.
-    pub fn deliver(&self, topic: TopicId, body: &[u8]) {
-        self.deliver_but(None, topic, body);
-    }
-
-    fn deliver_but(&self, from: Option<ActorId>, topic: TopicId, body: &[u8]) {
+    pub(super) fn deliver_but(&self, from: Option<ActorId>, topic: TopicId, body: &[u8]) {
         if let Some(devices) = self.devices.get() {
             devices.published(topic, body);
         }

@@ -2,6 +2,7 @@
 //!
 //! All sides run one at a time, at the same priority, on all cores, without pinning.
 
+mod gossip;
 mod local;
 mod memory;
 mod node;
@@ -28,7 +29,7 @@ pub const GUESTS: [(&str, &str); 7] = [
 type Make = fn(&Bench) -> Row;
 
 /// All rows by key.
-pub const ROWS: [(&str, Make); 18] = [
+pub const ROWS: [(&str, Make); 20] = [
     ("local_ask_p50", local::local_ask_p50),
     ("ring_1000_one", local::ring_1000_one),
     ("ring_1000_many", local::ring_1000_many),
@@ -47,4 +48,6 @@ pub const ROWS: [(&str, Make); 18] = [
     ("hog_p99", node::hog_p99),
     ("cached_start", node::cached_start),
     ("idle_node_mb", node::idle_node_mb),
+    ("gossip_boundary", gossip::gossip_boundary),
+    ("gossip_boundary_cpu", gossip::gossip_boundary_cpu),
 ];

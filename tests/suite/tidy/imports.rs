@@ -72,6 +72,7 @@ fn each_foreign_crate_has_one_home() {
         ("gpiocdev", "runtime/src/device"),
         ("wit_component", "runtime/src/cli"),
         ("clap", "runtime/src/cli"),
+        ("plotters", "runtime/src/cli/sim/picture.rs"),
         ("wit_bindgen", "guest-sdk/src/component.rs"),
         ("talc", "guest-sdk/src/memory.rs"),
     ];

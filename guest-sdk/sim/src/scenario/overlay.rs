@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::Simulation;
-
 /// What the overlay looks like.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Overlay {
@@ -33,18 +31,19 @@ pub struct Overlay {
 const SAMPLE: usize = 200;
 
 impl Overlay {
-    /// Looks at the overlay as it is.
-    pub fn of(sim: &Simulation) -> Self {
-        let (edges, up) = graph(sim);
-        let (components, member, largest) = components(&edges, &up);
+    /// Looks at the overlay: each node's neighbours, in order; the nodes that are up; and how long
+    /// it is from node to node and back, in nanoseconds.
+    pub fn of(edges: &[Vec<usize>], up: &[usize], rtt: impl Fn(usize, usize) -> u64) -> Self {
+        let (components, member, largest) = components(edges, up);
         let degrees: Vec<usize> = up.iter().map(|node| edges[*node].len()).collect();
         let links: usize = degrees.iter().sum();
         let mut spread = vec![0; 12];
         degrees.iter().for_each(|degree| spread[(*degree).min(11)] += 1);
-        let delays = up.iter().flat_map(|node| edges[*node].iter().map(|to| sim.rtt(*node, *to)));
+        let both = up.iter().flat_map(|node| edges[*node].iter().map(|to| (*node, *to)));
+        let delay: u64 = both.map(|(node, to)| rtt(node, to)).sum();
         let main: Vec<usize> =
             up.iter().copied().filter(|node| member[*node] == largest.0).collect();
-        let (path, longest) = paths(&edges, &main);
+        let (path, longest) = paths(edges, &main);
         Self {
             nodes: up.len(),
             components,
@@ -55,32 +54,13 @@ impl Overlay {
                 degrees.iter().copied().max().unwrap_or(0),
             ),
             degrees: spread,
-            clustering: up.iter().map(|node| clustering(&edges, *node)).sum::<f64>()
+            clustering: up.iter().map(|node| clustering(edges, *node)).sum::<f64>()
                 / up.len().max(1) as f64,
             path,
             longest,
-            link_ms: delays.sum::<u64>() as f64 / links.max(1) as f64 / 2e6,
+            link_ms: delay as f64 / links.max(1) as f64 / 2e6,
         }
     }
-
-    /// How many parts there are that can't reach each other.
-    pub fn components_of(sim: &Simulation) -> usize {
-        let (edges, up) = graph(sim);
-        components(&edges, &up).0
-    }
-}
-
-/// Each node's neighbours, in order, and the nodes that are up.
-fn graph(sim: &Simulation) -> (Vec<Vec<usize>>, Vec<usize>) {
-    let mut edges: Vec<Vec<usize>> = vec![Vec::new(); sim.count()];
-    for (node, others) in edges.iter_mut().enumerate().filter(|(node, _)| sim.is_up(*node)) {
-        let open = |other: &usize| sim.is_up(*other) && sim.connected(node, *other);
-        others.extend(sim.neighbours(node).into_iter().filter(open));
-        others.sort_unstable();
-        others.dedup();
-    }
-    let up = (0..sim.count()).filter(|node| sim.is_up(*node)).collect();
-    (edges, up)
 }
 
 /// How many parts there are, each node's part, and the largest part and its size.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Overlay, Scenario, Senders, Step};
 use crate::tally::{Frames, Told};
@@ -12,6 +12,11 @@ use crate::tally::{Frames, Told};
 pub struct Report {
     /// What the scenario is about.
     pub about: String,
+    /// Where it was played.
+    pub on: &'static str,
+    /// What was otherwise there than the scenario says, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<String>,
     /// Nodes at first.
     pub nodes: usize,
     /// The run's seed.
@@ -22,12 +27,28 @@ pub struct Report {
     pub turns: u64,
     /// Turns that ended in an error.
     pub failures: usize,
-    /// Virtual seconds.
+    /// Virtual seconds; on real nodes those of the clock.
     pub virtual_s: f64,
     /// What [`metric`](Self::metric) gives, by name.
     pub metrics: BTreeMap<&'static str, f64>,
     /// A row for each step.
     pub rows: Vec<Row>,
+    /// What there is to draw, if that was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// What there is to draw of a run, at its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Nodes that are up, in order.
+    pub up: Vec<usize>,
+    /// The overlay's links, each once, the lower node first.
+    pub links: Vec<(usize, usize)>,
+    /// The way of the last message: from whom to whom it came first. Empty where nobody knows.
+    pub tree: Vec<(usize, usize)>,
+    /// Microseconds to each delivery of all rounds.
+    pub delays_us: Vec<u32>,
 }
 
 /// One step.
@@ -131,9 +152,11 @@ const EVICTIONS: &str = "leave";
 const LISTED: usize = 10;
 
 impl Report {
-    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+    pub(super) fn new(scenario: &Scenario, seed: u64, on: &'static str) -> Self {
         Self {
             about: scenario.about.clone(),
+            on,
+            otherwise: Vec::new(),
             nodes: scenario.nodes,
             seed,
             trace: String::new(),
@@ -142,6 +165,7 @@ impl Report {
             virtual_s: 0.0,
             metrics: BTreeMap::new(),
             rows: Vec::new(),
+            picture: None,
         }
     }
 
@@ -245,6 +269,12 @@ impl Row {
             *sum = (sum.0 + frames.messages, sum.1 + frames.bytes);
         }
         self.evictions = self.kinds.get(EVICTIONS).map_or(0, |sum| sum.0);
+    }
+
+    /// Microseconds to each delivery, until nothing more comes.
+    pub(super) fn delays_us(&self) -> impl Iterator<Item = u32> {
+        let delays = self.rounds.as_ref().map(|rounds| rounds.delays.iter());
+        delays.into_iter().flatten().map(|delay| u32::try_from(delay / 1000).unwrap_or(u32::MAX))
     }
 
     /// Nothing more comes: the percentiles of all that did.

@@ -61,7 +61,7 @@ fn play(actor: &Actor, seed: u64, nodes: usize, steps: &str) -> anyhow::Result<V
         "about = 'as in the papers'\nnodes = {nodes}\nboot = '60s'\npatience = '1s'\n\
          steps = [{steps}]\n"
     );
-    let file = Written::new(&text)?;
+    let file = Written::new("scenario.toml", text.as_bytes())?;
     actor.play(file.path(), seed, None).context("a scenario of the papers")
 }
 

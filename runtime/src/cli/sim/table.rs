@@ -13,14 +13,19 @@ use super::{Actor, Sim, progress, read};
 pub fn rows(report: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     println!("{}: {} nodes, seed {}", text(&report["about"]), report["nodes"], report["seed"]);
+    for otherwise in report["otherwise"].as_array().into_iter().flatten() {
+        println!("  otherwise than it says: {}", text(otherwise));
+    }
     for row in report["rows"].as_array().into_iter().flatten() {
         let number = |name: &str| row[name].as_f64().unwrap_or_default();
         let mut line = format!("  {}:", text(&row["step"]));
         if row["rmr"].is_number() {
+            line += &format!(" rmr {:.3},", number("rmr"));
+            if row["ldh"].is_number() {
+                line += &format!(" ldh {:.1},", number("ldh"));
+            }
             line += &format!(
-                " rmr {:.3}, ldh {:.1}, ldt {:.0} ms, p50 {:.0} ms, p99 {:.0} ms, delivery {:.5},",
-                number("rmr"),
-                number("ldh"),
+                " ldt {:.0} ms, p50 {:.0} ms, p99 {:.0} ms, delivery {:.5},",
                 number("ldt_ms"),
                 number("p50_ms"),
                 number("p99_ms"),
@@ -29,18 +34,21 @@ pub fn rows(report: &Value) {
         }
         if let Some(overlay) = row["overlay"].as_object() {
             line += &format!(" {}", Value::Object(overlay.clone()));
-        } else {
+        } else if row["messages"].is_number() {
             line += &format!(
                 " {} messages, {} bytes, {} joins, {} evictions",
                 row["messages"], row["bytes"], row["joins"], row["evictions"]
             );
         }
         if let Some(seconds) = row["healed_s"].as_f64() {
-            line += &format!(", one overlay after {seconds:.1} s");
+            let comma = if line.ends_with(':') { "" } else { "," };
+            line += &format!("{comma} one overlay after {seconds:.1} s");
         }
-        println!("{line}");
+        println!("{}", line.trim_end_matches([',', ':']));
     }
-    println!("  trace {}", text(&report["trace"]));
+    if report["trace"].is_string() {
+        println!("  trace {}", text(&report["trace"]));
+    }
 }
 
 /// All scenarios that name what is to be reached, beside what others reached.
@@ -118,7 +126,7 @@ pub fn compare(sim: &Sim) -> anyhow::Result<()> {
             "about = 'compare'\nnodes = {nodes}\npatience = '2s'\ncontacts = 1\n\
              steps = [{{ wait = '30s' }}, {{ crash = {crashes:?} }}, {{ rounds = 20 }}]\n"
         );
-        let file = Written::new(&text)?;
+        let file = Written::new("scenario.toml", text.as_bytes())?;
         let seeds = &sim.seed;
         let mut add = |name: &str, reports: Vec<Value>| {
             let mean = |metric_name: &str| {
@@ -176,14 +184,14 @@ pub fn compare(sim: &Sim) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A scenario's file for as long as it is needed.
+/// A file for as long as it is needed.
 pub struct Written(PathBuf);
 
 impl Written {
-    pub fn new(text: &str) -> anyhow::Result<Self> {
-        let name = format!("edge-host-scenario-{}.toml", std::process::id());
+    pub fn new(name: &str, bytes: &[u8]) -> anyhow::Result<Self> {
+        let name = format!("edge-host-{}-{name}", std::process::id());
         let file = std::env::temp_dir().join(name);
-        std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
+        std::fs::write(&file, bytes).with_context(|| format!("can't write {}", file.display()))?;
         Ok(Self(file))
     }
 

@@ -1,0 +1,2 @@
+//! The component.
+guest_sdk::main!(ear::Ear);

@@ -1,0 +1,294 @@
+//! A scenario's steps, one after the other, on whatever stage.
+
+use std::time::Duration;
+
+use super::report::{METRICS, Report, Row};
+use super::{Overlay, Picture, Scenario, Senders, Stage, Step};
+use crate::Baseline;
+use crate::network::{Chance, pair};
+
+/// A scenario on a stage: make one, [`play`](Play::play) it.
+pub struct Play<S> {
+    pub(super) stage: S,
+    scenario: Scenario,
+    chance: Chance,
+    seed: u64,
+    crashed: Vec<usize>,
+    baseline: Option<Baseline>,
+    /// Rounds played so far.
+    played: u32,
+    picture: Option<Picture>,
+}
+
+/// As in the reference's simulator.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a body where a scenario says nothing.
+const BODY: usize = 1024;
+/// Between two looks at an overlay that heals.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl<S: Stage> Play<S> {
+    /// The scenario's nodes, about to boot. What happens hangs on the seed alone: the same nodes
+    /// send, crash and are cut off on each stage.
+    ///
+    /// # Errors
+    /// The stage has no place for a node.
+    pub fn new(scenario: Scenario, seed: u64, stage: S) -> Result<Self, S::Fault> {
+        Self::with(scenario, seed, stage, None)
+    }
+
+    pub(super) fn with(
+        scenario: Scenario,
+        seed: u64,
+        stage: S,
+        baseline: Option<Baseline>,
+    ) -> Result<Self, S::Fault> {
+        // Not the network's chance: what happens does not hang on what is done about it.
+        let chance = Chance::new(!seed);
+        let crashed = Vec::new();
+        let mut play =
+            Self { stage, scenario, chance, seed, crashed, baseline, played: 0, picture: None };
+        play.add(play.scenario.nodes)?;
+        play.stage.begun()?;
+        Ok(play)
+    }
+
+    /// Puts what there is to draw in the report.
+    pub fn draw(&mut self) {
+        self.picture = Some(Picture::default());
+    }
+
+    /// Plays all steps. `progress` is told how many rounds of how many are over.
+    ///
+    /// # Errors
+    /// The stage can't do a step.
+    pub fn play(&mut self, progress: &mut dyn FnMut(u32, u32)) -> Result<Report, S::Fault> {
+        let mut report = Report::new(&self.scenario, self.seed, self.stage.name());
+        for step in self.scenario.steps.clone() {
+            if let Some(row) = self.step(&step, progress)? {
+                report.rows.push(row);
+            }
+        }
+        report.picture = self.picture()?;
+        report.otherwise = self.stage.otherwise();
+        report.turns = self.stage.turns();
+        let metrics = METRICS.into_iter().filter(|name| self.stage.measures(name));
+        report.metrics = metrics.filter_map(|name| Some((name, report.metric(name)?))).collect();
+        report.virtual_s = self.stage.now().as_secs_f64();
+        Ok(report)
+    }
+
+    fn add(&mut self, count: usize) -> Result<(), S::Fault> {
+        for _ in 0..count {
+            let node = self.stage.count();
+            let contacts: Vec<usize> = match self.baseline {
+                Some(baseline) => baseline.peers(node, &mut self.chance),
+                None => (0..self.scenario.contacts.min(node)).collect(),
+            };
+            let drift = i64::from(self.scenario.drift);
+            let parts = self.chance.below(2 * drift as u64 + 1) as i64 - drift;
+            self.stage.add(&contacts, parts as i32)?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        step: &Step,
+        progress: &mut dyn FnMut(u32, u32),
+    ) -> Result<Option<Row>, S::Fault> {
+        let Some(verb) = step.verb() else { return Ok(None) };
+        let began = self.stage.now();
+        let mut row = Row::new(step);
+        let seen = self.stage.turns();
+        let time = step.time.unwrap_or(TIMEOUT);
+        match verb {
+            "rounds" => self.rounds(step, &mut row, progress)?,
+            "wait" => self.stage.wait(step.wait.unwrap_or_default())?,
+            "crash" => {
+                for node in self.some(step.crash.unwrap_or_default()) {
+                    self.fell(node)?;
+                }
+            }
+            "restart" => {
+                for node in std::mem::take(&mut self.crashed) {
+                    self.stage.restart(node, step.fresh)?;
+                }
+            }
+            "split" => self.split(step.split.unwrap_or_default())?,
+            "heal" => row.healed_s = self.heal(step.timeout.unwrap_or(TIMEOUT * 12))?,
+            "pause" => {
+                for node in self.some(step.pause.unwrap_or_default()) {
+                    self.stage.pause(node, time)?;
+                }
+            }
+            "cut-one-way" => {
+                for (a, b) in self.some_links(step.cut_one_way.unwrap_or_default())? {
+                    self.stage.cut_one_way(a, b)?;
+                }
+            }
+            "flap" => self.flap(step.flap.unwrap_or_default(), time)?,
+            "join" => self.add(step.join.unwrap_or_default())?,
+            "leave" => {
+                for node in self.some(step.leave.unwrap_or_default()) {
+                    self.stage.leave(node)?;
+                    self.crashed.push(node);
+                }
+            }
+            _ => row.overlay = Some(self.overlay()?),
+        }
+        row.seconds = (self.stage.now() - began).as_secs_f64();
+        row.turns = self.stage.turns() - seen;
+        row.up = self.up().len();
+        row.take(self.stage.finish()?.0);
+        if let Some(picture) = &mut self.picture {
+            picture.delays_us.extend(row.delays_us());
+        }
+        row.close();
+        Ok(Some(row))
+    }
+
+    /// What is wanted to be drawn, as it is now.
+    fn picture(&mut self) -> Result<Option<Picture>, S::Fault> {
+        let Some(mut picture) = self.picture.take() else { return Ok(None) };
+        (picture.up, picture.tree) = (self.up(), self.stage.tree());
+        let edges = self.edges()?;
+        let of = |node: usize| edges[node].iter().map(move |other| pair(node, *other));
+        picture.links = picture.up.iter().flat_map(|node| of(*node)).collect();
+        picture.links.sort_unstable();
+        picture.links.dedup();
+        Ok(Some(picture))
+    }
+
+    fn rounds(
+        &mut self,
+        step: &Step,
+        row: &mut Row,
+        progress: &mut dyn FnMut(u32, u32),
+    ) -> Result<(), S::Fault> {
+        let rounds = step.rounds.unwrap_or(0);
+        let of = self.scenario.rounds();
+        let timeout = self.stage.patience(step.timeout.unwrap_or(TIMEOUT));
+        let mut crashes: Vec<u32> =
+            (0..step.crashing).map(|_| self.chance.below(rounds.into()) as u32).collect();
+        crashes.sort_unstable();
+        // What was under way before belongs to no round.
+        self.stage.finish()?;
+        for round in 0..rounds {
+            let began = self.stage.now();
+            let senders = self.senders(step.senders);
+            self.stage.begin(&senders, step.bytes.unwrap_or(BODY))?;
+            for _ in crashes.iter().filter(|crash| **crash == round) {
+                let soon = self.chance.below(100_000_000);
+                self.stage.until(began + Duration::from_nanos(soon))?;
+                let up: Vec<_> =
+                    self.up().into_iter().filter(|node| !senders.contains(node)).collect();
+                let node = up[self.chance.below(up.len() as u64) as usize];
+                self.fell(node)?;
+            }
+            self.stage.until(began + timeout)?;
+            let (told, missing) = self.stage.finish()?;
+            row.round(told, missing);
+            if let Some(every) = step.every {
+                self.stage.wait((began + every).saturating_sub(self.stage.now()))?;
+            }
+            self.played += 1;
+            progress(self.played, of);
+        }
+        Ok(())
+    }
+
+    fn senders(&mut self, senders: Senders) -> Vec<usize> {
+        let up = self.up();
+        match senders {
+            Senders::All => up,
+            Senders::One => up.into_iter().take(1).collect(),
+            Senders::Random if up.is_empty() => up,
+            Senders::Random => vec![up[self.chance.below(up.len() as u64) as usize]],
+        }
+    }
+
+    fn up(&self) -> Vec<usize> {
+        (0..self.stage.count()).filter(|node| self.stage.is_up(*node)).collect()
+    }
+
+    /// So many of the nodes that are up, or this share of them.
+    fn some(&mut self, number: f64) -> Vec<usize> {
+        let mut up = self.up();
+        let share = number < 1.0;
+        let count = if share { (up.len() as f64 * number).round() } else { number } as usize;
+        let count = count.min(up.len());
+        for at in 0..count {
+            let other = at + self.chance.below((up.len() - at) as u64) as usize;
+            up.swap(at, other);
+        }
+        up.truncate(count);
+        up
+    }
+
+    fn some_links(&mut self, share: f64) -> Result<Vec<(usize, usize)>, S::Fault> {
+        let graph = self.stage.neighbours()?;
+        let of = |node: usize| graph[node].iter().map(move |to| pair(node, *to));
+        let mut links: Vec<_> = self.up().into_iter().flat_map(of).collect();
+        links.sort_unstable();
+        links.dedup();
+        links.retain(|_| self.chance.happens(share));
+        Ok(links)
+    }
+
+    fn fell(&mut self, node: usize) -> Result<(), S::Fault> {
+        self.crashed.push(node);
+        self.stage.crash(node)
+    }
+
+    fn flap(&mut self, share: f64, time: Duration) -> Result<(), S::Fault> {
+        let cut = self.some_links(share)?;
+        for (a, b) in &cut {
+            self.stage.cut(*a, *b)?;
+        }
+        self.stage.wait(time)?;
+        cut.iter().try_for_each(|(a, b)| self.stage.mend(*a, *b))
+    }
+
+    fn split(&mut self, sides: u32) -> Result<(), S::Fault> {
+        let nodes = self.stage.count();
+        let mut of: Vec<u32> = (0..nodes).map(|node| node as u32 % sides.max(1)).collect();
+        for at in 0..nodes {
+            of.swap(at, at + self.chance.below((nodes - at) as u64) as usize);
+        }
+        self.stage.split(&of)
+    }
+
+    /// Seconds until all nodes are one overlay.
+    fn heal(&mut self, timeout: Duration) -> Result<Option<f64>, S::Fault> {
+        self.stage.heal()?;
+        let began = self.stage.now();
+        while self.stage.now() < began + timeout {
+            self.stage.wait(LOOK)?;
+            if self.overlay()?.components == 1 {
+                return Ok(Some((self.stage.now() - began).as_secs_f64()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn overlay(&mut self) -> Result<Overlay, S::Fault> {
+        let (edges, up) = (self.edges()?, self.up());
+        Ok(Overlay::of(&edges, &up, |a, b| self.stage.rtt(a, b)))
+    }
+
+    /// Each node's neighbours that it can reach, in order.
+    fn edges(&mut self) -> Result<Vec<Vec<usize>>, S::Fault> {
+        let (links, up) = (self.stage.neighbours()?, self.up());
+        let open = |node: usize, other: &usize| {
+            self.stage.is_up(*other) && self.stage.connected(node, *other)
+        };
+        let mut edges: Vec<Vec<usize>> = vec![Vec::new(); links.len()];
+        for &node in &up {
+            edges[node] = links[node].iter().copied().filter(|other| open(node, other)).collect();
+            edges[node].sort_unstable();
+            edges[node].dedup();
+        }
+        Ok(edges)
+    }
+}
