@@ -192,7 +192,7 @@ fn a_driver_reads_and_writes_the_registers_of_its_device() {
 #[test]
 fn a_bus_is_granted_to_drivers_and_links_to_protocols_only() {
     let folder = tempfile::tempdir().unwrap();
-    for (grant, word) in [("{ i2c = \"bench:x\", at = 8 }", "driver"), ("\"links\"", "protocols")] {
+    for (grant, word) in [("{ i2c = \"bench:x\", at = 8 }", "driver"), ("\"links\"", "protocol")] {
         let actors = format!("[actor.a]\n{PROBE}grant = {{ it = {grant} }}\n");
         let line = refused(folder.path(), &manifest(&actors));
         assert!(line.contains("actor a: grant it:") && line.contains(word), "{line}");

@@ -26,7 +26,7 @@ use crate::tidy::sources;
 
 /// Where DAG-CBOR is written, what, and the test that reads it back. Gossip's frames are none: they
 /// are numbers and plain bytes, with tests and a recorded trace of their own.
-const FORMATS: [(&str, &str, &str); 17] = [
+const FORMATS: [(&str, &str, &str); 18] = [
     ("runtime/src/net/wire.rs", "frames", "an_independent_decoder_reads_every_frame"),
     ("runtime/src/address.rs", "an address as text", "an_independent_decoder_reads_an_address"),
     ("runtime/src/cli/remote.rs", "requests", "all_that_an_administrator_asks_is_read"),
@@ -46,6 +46,8 @@ const FORMATS: [(&str, &str, &str); 17] = [
         "answers",
         "an_independent_decoder_reads_what_a_node_and_its_actors_say",
     ),
+    // It only measures what the node will answer.
+    ("runtime/src/node/admin.rs", "rows of a list", "all_that_a_node_answers_is_read"),
     // These two only measure what the SDK will write.
     ("actors/crdt/src/fact.rs", "a value", "a_value_survives_its_bytes_in_both_decoders"),
     ("actors/crdt/src/actor.rs", "an answer", "a_value_survives_its_bytes_in_both_decoders"),
