@@ -43,7 +43,7 @@ pub(super) struct Sim {
 }
 
 /// What the frames of gossip are, by their second byte: names for people, as in its own `wire.rs`.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "hello",
     "welcome",
     "walk",
@@ -62,6 +62,8 @@ const KINDS: [&str; 18] = [
     "attach",
     "depth",
     "root",
+    "sides",
+    "renew",
 ];
 
 pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
