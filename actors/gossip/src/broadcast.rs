@@ -2,9 +2,9 @@
 //!
 //! After Leitão, Pereira and Rodrigues (Epidemic Broadcast Trees, SRDS 2007): a message goes at
 //! once to the neighbours along a tree, its name to the others, and who has a name but no message
-//! asks for it. Three things differ. The tree is formed by small beacons from one root (see
-//! [`tree`]), so that no payload is spent on it and a new sender finds it ready. How long to wait
-//! for what was announced is measured. And what was seen is compared on every new link, so that
+//! asks for it. Some things differ. The tree is formed by small beacons from one root (see
+//! [`tree`]), so that no payload is spent on it and a new sender finds it ready, and it is not the
+//! only one among many nodes (see [`sides`]). How long to wait for what was announced is measured. And what was seen is compared on every new link, so that
 //! arrival never hangs on the tree alone.
 
 mod missing;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::event::{Counts, Output, What};
 use crate::few::Few;
-use crate::limits::{BODY_BYTES, FLOOD_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
+use crate::limits::{BODY_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
 use crate::neighbour::Neighbour;
 use crate::recent::Recent;
 use crate::saved::saved;
@@ -312,13 +312,12 @@ impl Broadcast {
         out: &mut Vec<Output>,
     ) {
         let (id, tree) = (post.id, post.tree);
-        let flood = post.body.len() <= FLOOD_BYTES;
         let frame: Arc<[u8]> = Wire::Post(post.clone()).encode().into();
         self.recent.keep(now, post);
         let mut tell = false;
         // Where some ways are far longer than others, one more way into the tree may save much.
         let star = from.is_none() && tree.is_some() && self.is_wide();
-        let at_once = |link: &u32| flood || star || self.sends_at_once(tree, *link);
+        let at_once = |link: &u32| star || self.sends_at_once(tree, *link);
         let eager: Vec<u32> = self.links.keys().copied().filter(at_once).collect();
         for (&link, neighbour) in self.links.iter_mut().filter(|(link, _)| Some(**link) != from) {
             let eager = eager.contains(&link);

@@ -96,9 +96,6 @@ pub const ANNOUNCERS: usize = 4;
 /// Names of messages wait so long for others, if one has just gone to the same neighbour.
 pub const LAZY: Duration = Duration::from_millis(20);
 
-/// A body up to this size goes to all neighbours: a name would cost about as much.
-pub const FLOOD_BYTES: usize = 16;
-
 /// A message that was announced is asked for after this at the least, ...
 pub const AWAIT_LEAST: Duration = Duration::from_millis(40);
 
