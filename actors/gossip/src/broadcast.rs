@@ -2,13 +2,14 @@
 //!
 //! After Leitão, Pereira and Rodrigues (Epidemic Broadcast Trees, SRDS 2007): a message goes at
 //! once to the neighbours along a tree, its name to the others, and who has a name but no message
-//! asks for it. Three things differ. The tree is formed by small beacons from one root (see
-//! [`tree`]), so that no payload is spent on it and a new sender finds it ready. How long to wait
-//! for what was announced is measured. And what was seen is compared on every new link, so that
+//! asks for it. Some things differ. The tree is formed by small beacons from one root (see
+//! [`tree`]), so that no payload is spent on it and a new sender finds it ready, and it is not the
+//! only one among many nodes (see [`sides`]). How long to wait for what was announced is measured. And what was seen is compared on every new link, so that
 //! arrival never hangs on the tree alone.
 
 mod missing;
 mod repair;
+mod sides;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -18,13 +19,14 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::event::{Counts, Output, What};
 use crate::few::Few;
-use crate::limits::{BODY_BYTES, FLOOD_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
+use crate::limits::{BODY_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
 use crate::neighbour::Neighbour;
 use crate::recent::Recent;
 use crate::saved::saved;
 use crate::window::{Sighting, Window};
 use crate::wire::{Id, Post, Stream, Wire};
 use missing::Missing;
+use sides::Sides;
 use tree::Tree;
 
 /// The broadcast part of a node.
@@ -36,6 +38,7 @@ pub struct Broadcast {
     recent: Recent,
     links: Few<u32, Neighbour>,
     tree: Tree,
+    sides: Sides,
     missing: Missing,
     /// When names that wait are to be told.
     tell_at: Option<Duration>,
@@ -52,6 +55,7 @@ saved!(Broadcast {
     recent,
     links,
     tree,
+    sides,
     missing,
     tell_at,
     tried,
@@ -81,6 +85,7 @@ impl Broadcast {
             recent: Recent::default(),
             links: Few::default(),
             tree: Tree::default(),
+            sides: Sides::default(),
             missing: Missing::default(),
             tell_at: None,
             tried: 0,
@@ -96,7 +101,12 @@ impl Broadcast {
 
     /// When [`tick`](Self::tick) is due.
     pub fn wake(&self) -> Duration {
-        let own = self.tell_at.into_iter().chain(self.missing.next()).chain(self.tree.wake());
+        let own = self
+            .tell_at
+            .into_iter()
+            .chain(self.missing.next())
+            .chain(self.tree.wake())
+            .chain(self.sides.wake());
         own.fold(self.second_at, Duration::min)
     }
 
@@ -107,6 +117,7 @@ impl Broadcast {
         }
         self.links.insert(link, Neighbour::new(now, rtt));
         self.tree_up(now, link, out);
+        self.sides_up(link, out);
         out.push(self.digest(now, link));
     }
 
@@ -117,11 +128,12 @@ impl Broadcast {
         }
     }
 
-    /// A neighbour is none any more.
-    pub fn down(&mut self, now: Duration, link: u32, out: &mut Vec<Output>) {
+    /// A neighbour is none any more; `lost` without a word.
+    pub fn down(&mut self, now: Duration, link: u32, lost: bool, out: &mut Vec<Output>) {
         if self.links.remove(&link).is_some() {
             self.missing.forget(now, link);
             self.tree_down(now, link, out);
+            self.sides_down(now, link, lost, out);
         }
     }
 
@@ -145,7 +157,8 @@ impl Broadcast {
         seen.heard = now;
         counts.published += 1;
         let id = Id { stream: self.own, seq: self.last };
-        self.spread(now, None, Post { id, age: 0, hop: 0, topic, body }, counts, out);
+        let tree = self.side_from_here();
+        self.spread(now, None, Post { id, age: 0, hop: 0, tree, topic, body }, counts, out);
         self.hear_speaker(now, true, out);
     }
 
@@ -170,6 +183,8 @@ impl Broadcast {
                 self.depth(link, Duration::from_micros(us.into()), nodes, out);
             }
             Wire::Root => self.be_root(now, link, out),
+            Wire::Sides { follow, sides } => self.hear_sides(now, link, (follow, sides), counts),
+            Wire::Renew { tree, seq } => self.renew(now, link, (tree, seq), counts, out),
             // The membership's.
             _ => {}
         }
@@ -182,9 +197,11 @@ impl Broadcast {
         }
         self.ask(now, slow, counts, out);
         self.tree_tick(now, slow, out);
+        self.sides_tick(now, out);
         if now >= self.second_at {
             self.second_at = now + crate::limits::TICK;
             self.second(now, out);
+            self.sides_second(now);
         }
     }
 
@@ -197,7 +214,8 @@ impl Broadcast {
         out: &mut Vec<Output>,
     ) {
         let id = post.id;
-        let tree = self.in_tree(from);
+        post.tree = self.side_known(post.tree);
+        let tree = self.takes_at_once(post.tree, from);
         if let Some(neighbour) = self.links.get_mut(&from) {
             neighbour.has(id);
             neighbour.unanswered = 0;
@@ -207,9 +225,9 @@ impl Broadcast {
             asked.asked = asked.asked.saturating_sub(1);
         }
         if !self.is_new(now, &post, counts) {
-            return self.duplicate(from, tree, post.hop, out);
+            return self.duplicate(from, tree, &post, out);
         }
-        if asked == Some(from) && post.age < YOUNG {
+        if asked == Some(from) && post.age < YOUNG && post.tree.is_none() {
             self.graft(now, from, out);
         }
         counts.delivered += 1;
@@ -226,15 +244,22 @@ impl Broadcast {
     /// One that nobody asked for, from outside the tree: the neighbour takes this node for one
     /// below it. It is told otherwise when that has happened again. Only the receiver says so, so
     /// that an edge never loses both its directions at once.
-    fn duplicate(&mut self, from: u32, tree: bool, hop: u8, out: &mut Vec<Output>) {
+    fn duplicate(&mut self, from: u32, tree: bool, post: &Post, out: &mut Vec<Output>) {
         let Some(neighbour) = self.links.get_mut(&from) else { return };
-        if tree || hop == 0 {
+        if tree || post.hop == 0 {
             return;
         }
         neighbour.duplicates += 1;
         if neighbour.duplicates == PRUNE_AFTER {
             neighbour.duplicates = 0;
-            out.push(control(from, &Wire::Attach(false)));
+            let follow = neighbour.followed;
+            out.push(control(
+                from,
+                &match post.tree {
+                    None => Wire::Attach(false),
+                    Some(_) => Wire::Sides { follow, sides: Vec::new() },
+                },
+            ));
         }
     }
 
@@ -286,14 +311,16 @@ impl Broadcast {
         counts: &mut Counts,
         out: &mut Vec<Output>,
     ) {
-        let id = post.id;
-        let flood = post.body.len() <= FLOOD_BYTES || self.flooding();
+        let (id, tree) = (post.id, post.tree);
         let frame: Arc<[u8]> = Wire::Post(post.clone()).encode().into();
         self.recent.keep(now, post);
-        let parent = self.tree.parent();
         let mut tell = false;
+        // Where some ways are far longer than others, one more way into the tree may save much.
+        let star = from.is_none() && tree.is_some() && self.is_wide();
+        let at_once = |link: &u32| star || self.sends_at_once(tree, *link);
+        let eager: Vec<u32> = self.links.keys().copied().filter(at_once).collect();
         for (&link, neighbour) in self.links.iter_mut().filter(|(link, _)| Some(**link) != from) {
-            let eager = flood || neighbour.child || Some(link) == parent;
+            let eager = eager.contains(&link);
             if eager && neighbour.is_behind() {
                 counts.deferred += u64::from(!neighbour.remember(id));
             } else if eager {

@@ -154,7 +154,9 @@ impl Core {
             | Wire::Beacon(_)
             | Wire::Attach(_)
             | Wire::Depth { .. }
-            | Wire::Root => self.broadcast.hear(now, link, wire, &mut self.counts, out),
+            | Wire::Root
+            | Wire::Sides { .. }
+            | Wire::Renew { .. } => self.broadcast.hear(now, link, wire, &mut self.counts, out),
             _ => {
                 self.members.mark(|link| self.broadcast.in_tree(link));
                 let acts = self.members.hear(now, link, wire, &mut self.counts);
@@ -233,7 +235,7 @@ impl Core {
                     out.push(Output::Transmit(link, What::Control, wire.encode().into()));
                 }
                 Act::Up(link) => self.broadcast.up(now, link, self.members.rtt_of(link), out),
-                Act::Down(link, _) => self.broadcast.down(now, link, out),
+                Act::Down(link, lost) => self.broadcast.down(now, link, lost, out),
             }
         }
     }

@@ -21,4 +21,6 @@ mod wire;
 pub use actor::{Gossip, Message, Status};
 pub use core::Core;
 pub use event::{Counts, Input, Node, Output, What};
-pub use wire::{Beacon, Entry, Held, Id, Post, Stream, Unreadable, VERSION, Want, Why, Wire, kind};
+pub use wire::{
+    Beacon, Entry, Held, Id, Post, Side, Stream, Unreadable, VERSION, Want, Why, Wire, kind,
+};

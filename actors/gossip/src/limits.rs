@@ -96,11 +96,11 @@ pub const ANNOUNCERS: usize = 4;
 /// Names of messages wait so long for others, if one has just gone to the same neighbour.
 pub const LAZY: Duration = Duration::from_millis(20);
 
-/// A body up to this size goes to all neighbours: a name would cost about as much.
-pub const FLOOD_BYTES: usize = 16;
-
 /// A message that was announced is asked for after this at the least, ...
 pub const AWAIT_LEAST: Duration = Duration::from_millis(40);
+
+/// ... or after this, of a neighbour that is far nearer than others, ...
+pub const AWAIT_NEAR: Duration = Duration::from_millis(5);
 
 /// ... at the most, ...
 pub const AWAIT_MOST: Duration = Duration::from_secs(2);
@@ -113,6 +113,19 @@ pub const BEACON: Duration = Duration::from_secs(10);
 
 /// Without a beacon for so long, the root is taken for gone.
 pub const ROOTLESS: Duration = Duration::from_secs(35);
+
+/// Side trees at the most: one for about each part of the world, as each costs a frame to each
+/// neighbour now and then, and a bit in each of those.
+pub const SIDES: usize = 16;
+
+/// A network of fewer nodes than this needs no side trees.
+pub const SIDE_NODES: u32 = 50;
+
+/// A node farther than this from the roots of all side trees may become the root of one more.
+pub const SIDE_REACH: Duration = Duration::from_millis(8);
+
+/// Between two waves along a side tree, once it is settled; the first come sooner.
+pub const SIDE_WAVE: Duration = Duration::from_secs(60);
 
 /// Duplicates from a neighbour outside the tree before it is told that it is.
 pub const PRUNE_AFTER: u32 = 2;

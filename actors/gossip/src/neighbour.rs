@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::event::Counts;
+use crate::few::Few;
 use crate::limits::{DIGEST_EVERY, DIGEST_GAP, PENDING};
 use crate::saved::saved;
-use crate::wire::{Beacon, Id};
+use crate::wire::{Beacon, Id, Side};
 
 /// A neighbour at the other end of a link that is up.
 #[derive(Debug)]
@@ -28,6 +29,12 @@ pub struct Neighbour {
     pub depth: Duration,
     /// How many nodes there are by it, as it says.
     pub nodes: u32,
+    /// How it stands in the side trees, as it says.
+    pub sides: Few<u8, Side>,
+    /// The side trees, a bit for each, whose messages it wants at once.
+    pub follows: u32,
+    /// Those whose messages it was told that this node wants from it.
+    pub followed: u32,
     /// When it was last told of another root.
     pub corrected: Duration,
     /// Duplicates from it that nobody asked for.
@@ -61,6 +68,9 @@ saved!(Neighbour {
     beacon_at,
     depth,
     nodes,
+    sides,
+    follows,
+    followed,
     corrected,
     duplicates,
     asked,
@@ -96,6 +106,9 @@ impl Neighbour {
             beacon_at: Duration::ZERO,
             depth: Duration::ZERO,
             nodes: 1,
+            sides: Few::default(),
+            follows: 0,
+            followed: 0,
             corrected: Duration::ZERO,
             duplicates: 0,
             asked: 0,

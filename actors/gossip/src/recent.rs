@@ -105,7 +105,7 @@ mod tests {
 
     fn post(seq: u64, bytes: usize) -> Post {
         let id = Id { stream: Stream { origin: 1, epoch: 1 }, seq };
-        Post { id, age: 0, hop: 0, topic: [0; 16], body: vec![0; bytes] }
+        Post { id, age: 0, hop: 0, tree: None, topic: [0; 16], body: vec![0; bytes] }
     }
 
     #[test]

@@ -48,13 +48,15 @@ pub struct Post {
     pub age: u32,
     /// Links that it has come over.
     pub hop: u8,
+    /// The side tree that it goes along; none: the main one.
+    pub tree: Option<u8>,
     /// The topic's id.
     pub topic: [u8; 16],
     /// What was published.
     pub body: Vec<u8>,
 }
 
-saved!(Post { id, age, hop, topic, body });
+saved!(Post { id, age, hop, tree, topic, body });
 
 /// What a node has seen of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +128,23 @@ pub struct Beacon {
 
 saved!(Beacon { term, root, seq, hops });
 
+/// How a node stands in a side tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// Which tree.
+    pub tree: u8,
+    /// Counts what the tree's root, or who took its place, has said.
+    pub seq: u32,
+    /// The origin of the node at its root.
+    pub root: u64,
+    /// Microseconds from the root to the sender; [`Side::GONE`]: there is no such tree any more.
+    pub far: u32,
+    /// Microseconds of the shortest round trip to a neighbour on that way.
+    pub near: u32,
+}
+
+saved!(Side { tree, seq, root, far, near });
+
 /// One message between neighbours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are said in the variant's line")]
@@ -166,6 +185,11 @@ pub enum Wire {
     Depth { us: u32, nodes: u32 },
     /// Be the root of the tree in my place: you are nearer to its middle.
     Root,
+    /// The side trees, a bit for each, whose messages the sender wants at once; and how it stands
+    /// in some of them.
+    Sides { follow: u32, sides: Vec<Side> },
+    /// There is no way to the root of this side tree left since this number: say the next one.
+    Renew { tree: u8, seq: u32 },
 }
 
 /// Why bytes from a neighbour are ignored.

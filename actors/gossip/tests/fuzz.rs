@@ -87,8 +87,14 @@ fn conversation() -> Vec<u8> {
     step(0, 2, &Wire::Attach(true).encode());
     let stream = gossip::Stream { origin: 2, epoch: 5 };
     let id = |seq| gossip::Id { stream, seq };
-    let post =
-        |seq| gossip::Post { id: id(seq), age: 3, hop: 1, topic: [7; 16], body: vec![8; 99] };
+    let post = |seq| gossip::Post {
+        id: id(seq),
+        age: 3,
+        hop: 1,
+        tree: None,
+        topic: [7; 16],
+        body: vec![8; 99],
+    };
     step(0, 2, &Wire::Post(post(1)).encode());
     step(0, 1, &Wire::Post(post(1)).encode());
     step(0, 1, &Wire::Have(vec![id(2), id(3)]).encode());

@@ -85,7 +85,7 @@ fn broadcast() -> impl Strategy<Value = Wire> {
         .prop_map(|(id, gaps)| Held { stream: id.stream, top: id.seq, gaps });
     prop_oneof![
         (id(), prop_oneof![0u32..10, any::<u32>()], any::<u8>()).prop_map(|(id, age, hop)| {
-            Wire::Post(Post { id, age, hop, topic: [7; 16], body: vec![1; 100] })
+            Wire::Post(Post { id, age, hop, tree: None, topic: [7; 16], body: vec![1; 100] })
         }),
         ids().prop_map(Wire::Have),
         ids().prop_map(Wire::Get),
@@ -254,7 +254,8 @@ fn a_message_is_taken_once_whatever_age_and_hops_a_replay_claims() {
     let mut core = node_with_neighbours();
     let id = Id { stream: Stream { origin: 5, epoch: 1 }, seq: 9 };
     let post = |age, hop| {
-        Wire::Post(Post { id, age, hop, topic: [7; 16], body: b"once".to_vec() }).encode()
+        Wire::Post(Post { id, age, hop, tree: None, topic: [7; 16], body: b"once".to_vec() })
+            .encode()
     };
     let delivered = |core: &mut Core, frame| {
         let outputs = core.handle(SECOND, Input::Data(HOSTILE, frame));
@@ -285,7 +286,7 @@ fn two_nodes_with_one_id_leave_the_others_in_peace() {
     let mut core = node_with_neighbours();
     // Another node of the same origin and epoch speaks on, in this one's name.
     let id = Id { stream: Stream { origin: 1, epoch: 1 }, seq: 5 };
-    let post = Post { id, age: 0, hop: 1, topic: [7; 16], body: b"who am I".to_vec() };
+    let post = Post { id, age: 0, hop: 1, tree: None, topic: [7; 16], body: b"who am I".to_vec() };
     let outputs = core.handle(SECOND, Input::Data(HOSTILE, Wire::Post(post).encode()));
     assert!(!outputs.iter().any(|output| matches!(output, Output::Deliver(..))));
     assert_eq!(core.counts().forged, 1);

@@ -190,7 +190,7 @@ fn a_neighbour_that_lies_costs_a_bounded_amount() {
     for number in 0..20_000 {
         let stream = Stream { origin: net.chance.below(u64::MAX), epoch: number };
         let id = Id { stream, seq: 1 + net.chance.below(u64::MAX) };
-        let post = Post { id, age: 0, hop: 0, topic: TOPIC, body: vec![1; 4000] };
+        let post = Post { id, age: 0, hop: 0, tree: None, topic: TOPIC, body: vec![1; 4000] };
         net.input(0, Input::Data(1, Wire::Post(post).encode()));
         let held = Held { stream, top: u64::MAX, gaps: vec![(u16::MAX, u16::MAX); 9] };
         net.input(0, Input::Data(1, Wire::Digest(vec![held]).encode()));
@@ -219,8 +219,14 @@ fn garbage_stale_and_forged_messages_are_counted_and_ignored() {
     net.link(0, 1);
     net.run_for(seconds(1));
     let stream = Stream { origin: 77, epoch: 1 };
-    let post =
-        Post { id: Id { stream, seq: 1 }, age: 0, hop: 0, topic: TOPIC, body: b"old".to_vec() };
+    let post = Post {
+        id: Id { stream, seq: 1 },
+        age: 0,
+        hop: 0,
+        tree: None,
+        topic: TOPIC,
+        body: b"old".to_vec(),
+    };
     let old = Post { age: limits::LIFETIME.as_millis() as u32, ..post };
     net.input(0, Input::Data(1, Wire::Post(old).encode()));
     net.input(0, Input::Data(1, b"\x02nonsense".to_vec()));
@@ -316,7 +322,7 @@ fn what_a_neighbour_does_not_take_is_not_offered_for_ever() {
     for (node, origin) in [(1, 5), (0, 6)] {
         for epoch in 0..limits::STREAMS as u64 {
             let id = Id { stream: Stream { origin, epoch }, seq: 1 };
-            let post = Post { id, age: 0, hop: 0, topic: TOPIC, body: vec![1] };
+            let post = Post { id, age: 0, hop: 0, tree: None, topic: TOPIC, body: vec![1] };
             net.loss = 1000; // Neither hears the other.
             net.input(node, Input::Data(1 - node as u32, Wire::Post(post).encode()));
         }

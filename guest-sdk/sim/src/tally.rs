@@ -217,7 +217,9 @@ impl Tally {
         let at = if bytes[at..].starts_with(&MAGIC) {
             at
         } else {
-            bytes[..at].windows(MAGIC.len()).position(|window| window == MAGIC)?
+            // A later one may begin within the last bytes before `at`.
+            let before = &bytes[..at + MAGIC.len() - 1];
+            before.windows(MAGIC.len()).position(|window| window == MAGIC)?
         };
         let number = bytes.get(at + 4..at + 8)?;
         Some(u32::from_le_bytes(number.try_into().ok()?))

@@ -69,7 +69,7 @@ enum Where {
 }
 
 /// What the frames of gossip are, by their second byte: names for people, as in its own `wire.rs`.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "hello",
     "welcome",
     "walk",
@@ -88,6 +88,8 @@ const KINDS: [&str; 18] = [
     "attach",
     "depth",
     "root",
+    "sides",
+    "renew",
 ];
 
 pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::{Broadcast, control};
 use crate::event::{Counts, Output};
 use crate::few::Few;
-use crate::limits::{ANNOUNCERS, ASKED, AWAIT_FIRST, AWAIT_LEAST, AWAIT_MOST, HAVE, MISSING, TICK};
+use crate::limits::{
+    ANNOUNCERS, ASKED, AWAIT_FIRST, AWAIT_LEAST, AWAIT_MOST, AWAIT_NEAR, HAVE, MISSING, TICK,
+};
 use crate::saved::saved;
 use crate::wire::{Id, Wire};
 
@@ -49,6 +51,8 @@ saved!(Lag { mean, deviation, longest });
 
 /// Requests in a row after which a neighbour is asked for nothing until it sends something.
 const UNANSWERED: u32 = 2 * ASKED as u32;
+/// A neighbour is near if another is so many times as far.
+const NEAR: u32 = 8;
 /// Tries before a message is left to the next digest.
 const TRIES: u32 = 8;
 
@@ -97,11 +101,26 @@ impl Missing {
         }
     }
 
-    fn announced(&mut self, now: Duration, link: u32, id: Id, usual: Duration) {
-        let wait = self.wait(usual);
+    fn announced(
+        &mut self,
+        now: Duration,
+        link: u32,
+        id: Id,
+        usual: Duration,
+        soon: Option<Duration>,
+    ) {
+        let wait = self.wait(usual).min(soon.unwrap_or(Duration::MAX));
         if let Some(wanted) = self.wanted.get_mut(&id) {
             if wanted.announcers.len() < ANNOUNCERS && !wanted.announcers.contains(&link) {
                 wanted.announcers.push(link);
+            }
+            if soon.is_some() && wanted.asked.is_none() && now + wait < wanted.at {
+                wanted.announcers.retain(|other| *other != link);
+                wanted.announcers.insert(0, link);
+                wanted.announcers.truncate(ANNOUNCERS);
+                self.due.remove(&(wanted.at, id));
+                wanted.at = now + wait;
+                self.due.insert((wanted.at, id));
             }
             return;
         }
@@ -147,11 +166,25 @@ impl Broadcast {
             neighbour.has(*id);
         }
         let usual = self.usual_wait();
+        let soon = self.soon(link);
         for id in ids {
             if self.lacks(*id) {
-                self.missing.announced(now, link, *id, usual);
+                self.missing.announced(now, link, *id, usual, soon);
             }
         }
+    }
+
+    /// How long to wait for what a neighbour has that is far nearer than others: to ask it costs
+    /// little, and what comes from afar may have been lost on the way.
+    fn soon(&self, link: u32) -> Option<Duration> {
+        let longest = self.links.values().filter_map(|neighbour| neighbour.rtt).max()?;
+        let rtt = self.links.get(&link)?.rtt?;
+        (rtt * NEAR <= longest).then(|| AWAIT_NEAR.max(rtt * 2))
+    }
+
+    /// Whether some neighbours are far nearer than others.
+    pub(super) fn is_wide(&self) -> bool {
+        self.links.keys().any(|link| self.soon(*link).is_some())
     }
 
     /// How long to wait while nothing has been measured: some round trips to the neighbours.

@@ -74,11 +74,6 @@ const OVERLAP: Duration = Duration::from_millis(300);
 const CLAIM: Duration = Duration::from_millis(200);
 
 impl Tree {
-    /// The neighbour on the way to the root.
-    pub fn parent(&self) -> Option<u32> {
-        self.parent
-    }
-
     pub fn wake(&self) -> Option<Duration> {
         let former = self.former.first().map(|(at, _)| *at);
         self.beacon_at.into_iter().chain(former).chain(self.check_at).min()

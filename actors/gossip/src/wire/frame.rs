@@ -1,11 +1,11 @@
 //! How each kind of message lies in a frame.
 
-use super::{Beacon, Entry, Held, Id, Post, Stream, Want, Why, Wire};
+use super::{Beacon, Entry, Held, Id, Post, Side, Stream, Want, Why, Wire};
 use crate::codec::{Reader, Writer};
-use crate::limits::{GAPS, HAVE, PEERS, STREAMS};
+use crate::limits::{GAPS, HAVE, PEERS, SIDES, STREAMS};
 use crate::saved::Saved;
 
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "hello",
     "welcome",
     "walk",
@@ -24,6 +24,8 @@ const KINDS: [&str; 18] = [
     "attach",
     "depth",
     "root",
+    "sides",
+    "renew",
 ];
 
 /// What a frame is, for people who count.
@@ -92,6 +94,8 @@ fn write_broadcast(wire: &Wire, to: &mut Writer) {
             to.bytes(&post.topic);
             to.number(post.body.len() as u64);
             to.bytes(&post.body);
+            // New in 2.1, so at the end.
+            to.bytes(post.tree.as_slice());
         }
         Wire::Have(ids) => {
             to.byte(10);
@@ -131,6 +135,23 @@ fn write_broadcast(wire: &Wire, to: &mut Writer) {
             to.number((*nodes).into());
         }
         Wire::Root => to.byte(17),
+        Wire::Sides { follow, sides } => {
+            to.byte(18);
+            to.number((*follow).into());
+            to.number(sides.len() as u64);
+            for Side { tree, seq, root, far, near } in sides {
+                to.byte(*tree);
+                to.number((*seq).into());
+                to.fixed(*root);
+                to.number((*far).into());
+                to.number((*near).into());
+            }
+        }
+        Wire::Renew { tree, seq } => {
+            to.byte(19);
+            to.byte(*tree);
+            to.number((*seq).into());
+        }
         // Said by the function above.
         _ => {}
     }
@@ -158,7 +179,9 @@ pub fn read(from: &mut Reader<'_>) -> Option<Wire> {
         9 => {
             let (id, age, hop) = (read_id(from)?, from.small()?, from.byte()?);
             let (topic, length) = (from.array()?, from.small()?);
-            Wire::Post(Post { id, age, hop, topic, body: from.bytes(length)?.to_vec() })
+            let body = from.bytes(length)?.to_vec();
+            let tree = from.byte().filter(|tree| usize::from(*tree) < SIDES);
+            Wire::Post(Post { id, age, hop, tree, topic, body })
         }
         10 => Wire::Have(read_ids(from)?),
         11 => Wire::Get(read_ids(from)?),
@@ -181,6 +204,14 @@ pub fn read(from: &mut Reader<'_>) -> Option<Wire> {
         15 => Wire::Attach(from.flag()?),
         16 => Wire::Depth { us: from.small()?, nodes: from.small()? },
         17 => Wire::Root,
+        18 => {
+            let follow = from.small()?;
+            Wire::Sides {
+                follow,
+                sides: (0..from.count(12)?).map(|_| read_side(from)).collect::<Option<_>>()?,
+            }
+        }
+        19 => Wire::Renew { tree: from.byte()?, seq: from.small()? },
         _ => return None,
     })
 }
@@ -196,6 +227,7 @@ pub fn within_limits(wire: Wire) -> Option<Wire> {
             let gaps: usize = held.iter().map(|held| held.gaps.len()).sum();
             held.len() <= STREAMS && gaps <= GAPS
         }
+        Wire::Sides { sides, .. } => sides.len() <= SIDES,
         _ => true,
     };
     within.then_some(wire)
@@ -251,6 +283,11 @@ fn write_id(id: &Id, to: &mut Writer) {
 fn read_id(from: &mut Reader<'_>) -> Option<Id> {
     let stream = Stream { origin: from.fixed()?, epoch: from.number()? };
     Some(Id { stream, seq: from.number()? })
+}
+
+fn read_side(from: &mut Reader<'_>) -> Option<Side> {
+    let (tree, seq, root) = (from.byte()?, from.small()?, from.fixed()?);
+    Some(Side { tree, seq, root, far: from.small()?, near: from.small()? })
 }
 
 fn write_ids(ids: &[Id], to: &mut Writer) {

@@ -22,8 +22,13 @@ const NODES: u32 = 1 << 24;
 const DEEPER: u32 = 6;
 
 impl Broadcast {
-    pub(super) fn is_root(&self) -> bool {
+    pub(in crate::broadcast) fn is_root(&self) -> bool {
         self.tree.root
+    }
+
+    /// Whether the root has said so much since it is the root.
+    pub(in crate::broadcast) fn main_is_settled(&self, beacons: u32) -> bool {
+        self.tree.now.is_some_and(|beacon| beacon.seq >= beacons)
     }
 
     /// The longest ways down the tree by two different neighbours, the longest first: the way in
@@ -43,7 +48,7 @@ impl Broadcast {
     }
 
     /// How many nodes are below this one, itself included.
-    fn nodes(&self) -> u32 {
+    pub(in crate::broadcast) fn nodes(&self) -> u32 {
         let below = self.links.values().filter(|neighbour| neighbour.child);
         below.fold(1, |sum, neighbour| sum.saturating_add(neighbour.nodes))
     }
@@ -94,7 +99,7 @@ impl Broadcast {
         }
     }
 
-    fn speaks_most(&self) -> bool {
+    pub(in crate::broadcast) fn speaks_most(&self) -> bool {
         self.tree.speakers.count_ones() >= MOST
     }
 
