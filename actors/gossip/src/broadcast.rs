@@ -4,8 +4,8 @@
 //! once to the neighbours along a tree, its name to the others, and who has a name but no message
 //! asks for it. Some things differ. The tree is formed by small beacons from one root (see
 //! [`tree`]), so that no payload is spent on it and a new sender finds it ready, and it is not the
-//! only one among many nodes (see [`sides`]). How long to wait for what was announced is measured. And what was seen is compared on every new link, so that
-//! arrival never hangs on the tree alone.
+//! only one among many nodes (see [`sides`]). How long to wait for what was announced is measured.
+//! And what was seen is compared on every new link, so that arrival never hangs on the tree alone.
 
 mod missing;
 mod repair;

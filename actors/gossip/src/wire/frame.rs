@@ -108,14 +108,7 @@ fn write_broadcast(wire: &Wire, to: &mut Writer) {
         Wire::Digest(held) => {
             to.byte(12);
             to.number(held.len() as u64);
-            for Held { stream, top, gaps } in held {
-                write_id(&Id { stream: *stream, seq: *top }, to);
-                to.number(gaps.len() as u64);
-                for (first, length) in gaps {
-                    to.number((*first).into());
-                    to.number((*length).into());
-                }
-            }
+            held.iter().for_each(|held| write_held(held, to));
         }
         Wire::More => to.byte(13),
         Wire::Beacon(beacon) => {
@@ -154,6 +147,15 @@ fn write_broadcast(wire: &Wire, to: &mut Writer) {
         }
         // Said by the function above.
         _ => {}
+    }
+}
+
+fn write_held(held: &Held, to: &mut Writer) {
+    write_id(&Id { stream: held.stream, seq: held.top }, to);
+    to.number(held.gaps.len() as u64);
+    for (first, length) in &held.gaps {
+        to.number((*first).into());
+        to.number((*length).into());
     }
 }
 
