@@ -62,7 +62,7 @@ fn sides(
     native: bool,
     figure: impl Fn(&Took) -> f64 + 'static,
 ) -> anyhow::Result<Measure> {
-    let player = Player::prepare(&bench.ours, if bench.quick { 1000 } else { 4000 })?;
+    let player = Player::prepare(&bench.ours, if bench.quick { 300 } else { 4000 })?;
     let traces = player.run(FEW, !native)?.trace;
     Ok(Box::new(move || {
         let (few, many) = (player.run(FEW, native)?, player.run(player.many, native)?);
