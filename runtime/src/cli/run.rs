@@ -58,7 +58,10 @@ pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
     })?;
     runtime.block_on(async {
         tokio::select! {
-            _ = stopped => Ok(tracing::info!("stopped: every pin is at its safe level")),
+            _ = stopped => {
+                tracing::info!("stopped: every pin is at its safe level");
+                Ok(())
+            }
             () = signalled() => {
                 node.stop_pins();
                 bail!("ended at once, as asked: pins are at their safe level, messages are lost")
