@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
     let wanted = std::env::var("ROW").unwrap_or_default();
     let wanted: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    let rounds = rounds.unwrap_or(if quick { 1 } else { 7 });
+    let rounds = rounds.unwrap_or(if quick { 3 } else { 7 });
     let began = Instant::now();
     let ours = ours::Ours::prepare()?;
     for (_, guest) in rows::GUESTS {
