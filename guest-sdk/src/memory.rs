@@ -142,17 +142,18 @@ unsafe impl Source for InPlace {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let start = talc.source.end.map_or(heap_base(), NonNull::as_ptr);
         let linked = memory_size::<0>() * PAGE;
-        // An eighth more than it has, so that a heap that grows is not given it page by page.
-        let had = (start as usize).wrapping_sub(heap_base() as usize);
-        let wanted = layout.size().saturating_add(layout.align() + SLACK).max(had / 8);
-        let wanted = (start as usize).saturating_add(wanted).checked_next_multiple_of(STRIDE);
-        let end = wanted.ok_or(())?;
-        if end > linked {
-            let pages = (end - linked).div_ceil(PAGE);
+        let step = |bytes| (start as usize).saturating_add(bytes).checked_next_multiple_of(STRIDE);
+        let needed = step(layout.size().saturating_add(layout.align() + SLACK)).ok_or(())?;
+        if needed > linked {
+            // No more than it takes: past its budget the actor would end.
+            let pages = (needed - linked).div_ceil(PAGE);
             if memory_grow::<0>(pages) == usize::MAX {
                 return Err(());
             }
         }
+        // An eighth more than it has, if that is there: a heap that grows is not given it by pages.
+        let had = (start as usize).wrapping_sub(heap_base() as usize);
+        let end = step(had / 8).ok_or(())?.min(linked).max(needed);
         let end = end as *mut u8;
         talc.source.end = match talc.source.end {
             // SAFETY: `from` is what talc gave for its heap's end, and nothing else uses what comes
