@@ -1,20 +1,14 @@
 //! `edge-host run`.
 
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Manifest;
 use crate::node::Node;
-use crate::node::plan::address_space;
 use crate::wasm::compile::Compiler;
-
-/// How many arenas glibc's allocator may have: each takes 64 MiB of address space, a thread.
-const ARENAS: &str = "MALLOC_ARENA_MAX";
 
 pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("EDGE_HOST_LOG")
@@ -23,14 +17,6 @@ pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
     log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
     let manifest = Manifest::load(manifest)?;
     let program = std::env::current_exe()?;
-    if address_space().is_some() && std::env::var_os(ARENAS).is_none() {
-        // Only before the first allocation does the allocator heed it.
-        let again =
-            Command::new(&program).args(std::env::args_os().skip(1)).env(ARENAS, "2").exec();
-        tracing::warn!(
-            "can't start again with {ARENAS}=2, which little address space asks for: {again}"
-        );
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Taken before anything is started, so that an early Ctrl-C is not lost.
     let (mut interrupt, mut terminate) = {
