@@ -146,6 +146,7 @@ impl Node {
         let (devices, device_events) = Devices::open(&limits, clock.origin())?;
         let devices = Arc::new(devices);
         let engine = Engine::new()?;
+        engine.keep_memories(plan.live);
         let id = identity.id();
         let router = Arc::new(Router::new(id, clock.clone()));
         let (net, events) = Net::listen(crate::net::Config {

@@ -7,6 +7,7 @@ pub mod compile;
 mod convert;
 pub mod effects;
 mod instance;
+mod memory;
 mod simulated;
 pub mod table;
 pub mod turn;
@@ -22,6 +23,7 @@ pub use check::{ComponentError, World};
 pub use instance::{Failure, Instance, Now};
 
 use crate::store::Cid;
+use memory::Memories;
 use turn::Turn;
 
 /// How often a running guest looks whether its time is over.
@@ -31,11 +33,17 @@ pub const GUEST_STACK_BYTES: usize = 256 << 10;
 /// Bytes that one call of a guest may have the host copy.
 const COPY_BYTES: usize = 8 << 20;
 
+/// Of so many live instances at most, one more memory may wait for the next.
+const LIVE_FOR_ONE_KEPT: usize = 8;
+/// Memories that may wait, of some 20 kB each.
+const MOST_KEPT: usize = 512;
+
 /// Compiles, loads and links components. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
     linkers: Arc<[Linker<Turn>; 3]>,
+    memories: Memories,
 }
 
 /// A component's native code, linked to its world.
@@ -66,6 +74,8 @@ impl Engine {
         config.generate_address_map(false);
         // An actor's memory is mapped at its size and no more: neighbours merge into one mapping,
         // and a Pi's 39 bits of address space hold them all.
+        let memories = Memories::new();
+        config.with_host_memory(Arc::new(memories.clone()));
         config.memory_init_cow(false);
         config.memory_reservation(0);
         config.memory_guard_size(0);
@@ -76,7 +86,7 @@ impl Engine {
             add(&mut linker).map(|()| linker).map_err(ComponentError::engine)
         };
         let linkers = [linker(link_actor)?, linker(link_driver)?, linker(link_protocol)?];
-        Ok(Self { engine, linkers: Arc::new(linkers) })
+        Ok(Self { engine, linkers: Arc::new(linkers), memories })
     }
 
     /// Tells engines whose native code can't be shared apart.
@@ -110,6 +120,16 @@ impl Engine {
     fn map(&self, native: &Path) -> Result<Component, ComponentError> {
         // SAFETY: made by `precompile_component` on this node; nothing else writes there.
         unsafe { Component::deserialize_file(&self.engine, native) }.map_err(ComponentError::engine)
+    }
+
+    /// Keeps some memories of dropped instances for the next ones; at most so many are live at once.
+    pub fn keep_memories(&self, live: usize) {
+        self.memories.keep((live / LIVE_FOR_ONE_KEPT).min(MOST_KEPT));
+    }
+
+    /// Gives back memories that no instance took for a while; to be called now and then.
+    pub fn trim_memories(&self) {
+        self.memories.trim();
     }
 
     /// Lets running guests look whether their time is over; called every [`TICK`].

@@ -143,6 +143,7 @@ fn the_simulator_knows_neither_time_nor_chance_of_its_own() {
 fn unsafe_code_is_where_it_must_be_and_nowhere_else() {
     let homes = [
         "runtime/src/wasm.rs",
+        "runtime/src/wasm/memory.rs",
         "runtime/src/mailbox/word.rs",
         "guest-sdk/src/memory.rs",
         "guest-sdk/src/component.rs",
