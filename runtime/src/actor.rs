@@ -16,6 +16,7 @@ mod scheduler;
 mod status;
 mod worker;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -38,8 +39,8 @@ use asks::Asks;
 use parking::Parked;
 use run_queue::RunQueue;
 pub use scheduler::{Parts, Scheduler};
-use status::Counts;
 pub use status::Status;
+use status::{Counts, Rare};
 pub use worker::overran;
 
 /// What an actor is made from; children of one grant share it.
@@ -79,18 +80,22 @@ pub struct Parent {
     /// Its token for the `down`.
     pub token: u64,
     /// Addresses that it gave the child, by the names of the child's grants.
-    pub given: Box<[(String, Address)]>,
+    pub given: Box<[(Box<str>, Address)]>,
+}
+
+/// What an actor was spawned by.
+pub enum Spawner {
+    /// People gave it this name.
+    Manifest(Box<str>),
+    /// Another actor spawned it.
+    Actor(Box<Parent>),
 }
 
 /// A living actor. Small: a node holds very many, and most of them rest.
 pub struct Actor {
-    /// Who it is.
-    pub id: ActorId,
-    /// Its name on this node.
-    pub name: Box<str>,
     /// What it was made from; a swap changes the code in its body only.
     pub spec: Arc<Spec>,
-    parent: Option<Box<Parent>>,
+    spawner: Spawner,
     mailbox: Mailbox,
     queue: Arc<RunQueue>,
     body: Mutex<Body>,
@@ -110,6 +115,7 @@ struct Aside {
     /// Those it spawned, by grant.
     children: Mutex<BTreeMap<Arc<str>, HashSet<ActorId, IdHash>>>,
     journal: OnceLock<Journal>,
+    rare: Mutex<Rare>,
 }
 
 /// What one activation works on.
@@ -175,13 +181,7 @@ pub struct SetAside {
 }
 
 impl Actor {
-    fn new(
-        id: ActorId,
-        name: Box<str>,
-        spec: Arc<Spec>,
-        parent: Option<Box<Parent>>,
-        queue: Arc<RunQueue>,
-    ) -> Self {
+    fn new(id: ActorId, spawner: Spawner, spec: Arc<Spec>, queue: Arc<RunQueue>) -> Self {
         let body = Body {
             code: spec.code.clone(),
             instance: None,
@@ -193,20 +193,42 @@ impl Actor {
             single: 0,
             crashes: 0,
             // Nobody has had a child's id before.
-            stored: parent.is_some().then_some(0),
+            stored: matches!(spawner, Spawner::Actor(_)).then_some(0),
         };
         Self {
-            id,
-            name,
             mailbox: Mailbox::new(id, spec.mailbox),
             spec,
-            parent,
+            spawner,
             queue,
             body: Mutex::new(body),
             counts: Counts::default(),
             backing_off: AtomicBool::new(false),
             wished: AtomicU8::new(0),
             aside: OnceLock::new(),
+        }
+    }
+
+    /// Who it is.
+    pub fn id(&self) -> ActorId {
+        self.mailbox.owner()
+    }
+
+    /// Its name on this node; a child's is made of its parent's, its grant's and its id.
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.spawner {
+            Spawner::Manifest(name) => Cow::Borrowed(name),
+            Spawner::Actor(parent) => {
+                let number = crate::address::hex(&self.id().0[..4]);
+                Cow::Owned([&*parent.actor.name(), "/", &parent.grant, "-", &number].concat())
+            }
+        }
+    }
+
+    /// Who spawned it, if an actor did.
+    fn parent(&self) -> Option<&Parent> {
+        match &self.spawner {
+            Spawner::Manifest(_) => None,
+            Spawner::Actor(parent) => Some(parent),
         }
     }
 
@@ -241,7 +263,7 @@ impl Actor {
 
     /// What it holds when an incarnation begins.
     fn grants(&self) -> impl Iterator<Item = (Arc<str>, Held)> {
-        let given = self.parent.iter().flat_map(|parent| &parent.given);
+        let given = self.parent().into_iter().flat_map(|parent| &parent.given);
         let given = given.map(|(name, address)| (name[..].into(), Held::Actor(address.clone())));
         self.spec.grants.iter().cloned().chain(given)
     }
@@ -301,11 +323,24 @@ impl Owner for Actor {
 
 impl fmt::Debug for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Actor({})", self.name)
+        write!(f, "Actor({})", self.name())
     }
 }
 
 /// A lock whose holder panicked still guards sound data: each change under it is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_holds_very_many_of_is_small() {
+        // Bytes. A million parked actors are a million of the first, and letters are moved often.
+        assert!(size_of::<Actor>() <= 288, "{}", size_of::<Actor>());
+        assert!(size_of::<Parked>() <= 56, "{}", size_of::<Parked>());
+        assert!(size_of::<Message>() <= 88, "{}", size_of::<Message>());
+    }
 }

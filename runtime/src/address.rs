@@ -38,7 +38,7 @@ pub struct Address {
     pub hints: Hints,
     /// Room for signed delegations; empty in version 0.
     #[serde(with = "serde_bytes")]
-    pub proof: Vec<u8>,
+    pub proof: Box<[u8]>,
 }
 
 /// Nodes where an actor was last seen, the best guess first. One is the rule, and is kept without
@@ -109,7 +109,7 @@ pub enum ParseError {
 impl Address {
     /// The address of an actor last seen on a node.
     pub fn new(id: ActorId, seen: NodeId) -> Self {
-        Self { version: 0, id, hints: Hints::One(seen), proof: Vec::new() }
+        Self { version: 0, id, hints: Hints::One(seen), proof: Box::default() }
     }
 }
 

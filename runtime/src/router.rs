@@ -31,9 +31,6 @@ use remote::Ticket;
 use topics::Topics;
 use watch::Watches;
 
-/// Stopped actors whose reason is remembered, so that `stopped` can be told from `no-actor`.
-const REMEMBERED: usize = 1024;
-
 /// What falls due on a node's clock.
 #[derive(Clone, Copy, Debug)]
 pub enum Due {
@@ -61,7 +58,6 @@ pub struct Router {
     net: OnceLock<Net>,
     devices: OnceLock<Arc<Devices>>,
     inlets: DashMap<ActorId, Inlet, IdHash>,
-    gone: DashMap<ActorId, Reason>,
     /// Who waits for an answer that comes under an id.
     askers: DashMap<ActorId, Asker, IdHash>,
     topics: Topics,
@@ -85,7 +81,6 @@ impl Router {
             net: OnceLock::new(),
             devices: OnceLock::new(),
             inlets: DashMap::default(),
-            gone: DashMap::new(),
             askers: DashMap::default(),
             topics: Topics::default(),
             links: Links::default(),
@@ -108,7 +103,6 @@ impl Router {
 
     /// Makes an actor reachable.
     pub fn register(&self, inlet: Inlet) {
-        self.gone.remove(&inlet.owner());
         self.inlets.insert(inlet.owner(), inlet);
     }
 
@@ -120,13 +114,7 @@ impl Router {
     /// An actor is gone for good: nobody reaches it, and whoever watched it is told why.
     pub fn remove(&self, actor: ActorId, reason: Reason) {
         self.inlets.remove(&actor);
-        self.topics.forget(actor);
-        self.close_links(actor);
-        if self.gone.len() >= REMEMBERED {
-            let oldest = self.gone.iter().next().map(|entry| *entry.key());
-            oldest.map(|actor| self.gone.remove(&actor));
-        }
-        self.gone.insert(actor, reason);
+        self.watches.note_gone(actor, reason);
         self.tell_watchers(actor, reason);
     }
 
@@ -158,14 +146,14 @@ impl Router {
     ) -> oneshot::Receiver<Result<Letter, Reason>> {
         let (answer, receiver) = oneshot::channel();
         let id = ActorId::random();
-        let reply = Some(Reply::There(Address::new(id, self.me)));
+        let reply = Some(Reply::There(Box::new(Address::new(id, self.me))));
         let letter = Letter { body, carried: Vec::new(), reply };
         // The entry is held meanwhile: a deadline that is over at once still finds its question.
         self.askers.entry(id).or_insert_with(|| {
             let alarm = self.clock.arm(deadline, Due::Deadline(id));
             Asker::Administrator { answer, alarm }
         });
-        let to = To::Actor(to.clone(), None);
+        let to = To::Actor(Box::new(to.clone()));
         let ticket = || Ticket::Administrator(id);
         if let Err(reason) = self.dispatch(ActorId::random(), to, letter, ticket) {
             self.answer(id, Err(reason));
@@ -181,7 +169,7 @@ impl Router {
         if self.answer(to, Ok(letter)) {
             return Ok(());
         }
-        Err(self.gone.get(&to).map_or(Reason::NoActor, |reason| *reason))
+        Err(self.watches.why_gone(to))
     }
 
     /// What came of a question, by its reply id; false if nobody waits for it.
@@ -271,11 +259,10 @@ impl Router {
     ) -> Result<(), Reason> {
         let address = match to {
             To::Reply(Reply::Here(question)) => return question.answer(Ok(letter)),
-            // One that is closed may live again, in another mailbox under the same id.
-            To::Actor(_, Some(inlet)) if inlet.mailbox().closed().is_none() => {
-                return inlet.post(letter);
-            }
-            To::Actor(address, _) | To::Reply(Reply::There(address)) => address,
+            To::Here(inlet) if inlet.mailbox().closed().is_none() => return inlet.post(letter),
+            // It may live again, in another mailbox under the same id.
+            To::Here(inlet) => return self.post(inlet.owner(), letter),
+            To::Actor(address) | To::Reply(Reply::There(address)) => address,
         };
         let node = match self.elsewhere(&address) {
             Some(node) if !self.inlets.contains_key(&address.id) => node,

@@ -55,14 +55,17 @@ pub enum Verdict {
     SetAside,
 }
 
-/// Restarts of one actor that its window still counts: never more than its `restart.max`.
+/// Restarts of one actor that its window still counts: never more than its `restart.max`. Most
+/// actors never have one, and take no more than a word for it.
 #[derive(Clone, Debug, Default)]
-pub struct History(VecDeque<Duration>);
+pub struct History(Option<Box<Times>>);
+
+type Times = VecDeque<Duration>;
 
 /// Crashes of one component on this node that the quarantine's window still counts: never more
 /// than `quarantine_crashes`.
 #[derive(Clone, Debug, Default)]
-pub struct Crashes(VecDeque<Duration>);
+pub struct Crashes(Times);
 
 /// What to do about an exit at `now`. `jitter` is a random number: the wait is spread evenly over
 /// zero to a ceiling that doubles with each restart in the window ("full jitter"), so that
@@ -81,7 +84,7 @@ pub fn decide(
         (Exit::Failed, When::Never) => return Decision::Stop(Stop::Failed),
         (Exit::Ended | Exit::Failed, When::Always) | (Exit::Failed, When::Failed) => {}
     }
-    let recent = within(&history.0, now, spec.within);
+    let recent = history.0.as_ref().map_or(0, |times| within(times, now, spec.within));
     if recent >= spec.max as usize {
         return Decision::Stop(Stop::TooOften { max: spec.max, within: spec.within });
     }
@@ -106,7 +109,7 @@ pub fn message_verdict(crashes: u32, limits: &Limits) -> Verdict {
 impl History {
     /// Counts a restart.
     pub fn note(&mut self, at: Duration, spec: &Restart) {
-        note(&mut self.0, at, spec.max as usize);
+        note(self.0.get_or_insert_default(), at, spec.max as usize);
     }
 }
 
@@ -118,14 +121,14 @@ impl Crashes {
 }
 
 /// Only the latest `most` can matter: older ones are let go.
-fn note(times: &mut VecDeque<Duration>, at: Duration, most: usize) {
+fn note(times: &mut Times, at: Duration, most: usize) {
     times.push_back(at);
     while times.len() > most {
         times.pop_front();
     }
 }
 
-fn within(times: &VecDeque<Duration>, now: Duration, window: Duration) -> usize {
+fn within(times: &Times, now: Duration, window: Duration) -> usize {
     times.iter().filter(|at| now.saturating_sub(**at) < window).count()
 }
 
@@ -227,7 +230,8 @@ mod tests {
                     history.note(now, &spec);
                     all.push(now);
                 }
-                prop_assert!(history.0.len() <= max as usize);
+                let kept = history.0.as_ref().map_or(0, |times| times.len());
+                    prop_assert!(kept <= max as usize);
             }
             for first in &all {
                 let window = *first..*first + spec.within;

@@ -111,8 +111,8 @@ impl Scheduler {
         }
         // The worker's reading may be older than the clock that nudged.
         let now = if nudged { self.clock.now() } else { now };
-        if asks.alarm.is_some_and(|(at, _)| at <= now) {
-            asks.alarm = None;
+        if asks.alarm().is_some_and(|at| at <= now) {
+            asks.take_alarm();
             for token in asks.overdue(now) {
                 settled = true;
                 let outcome = Err(Reason::Deadline);
@@ -136,14 +136,14 @@ impl Scheduler {
         deadline: Duration,
         now: Duration,
     ) {
-        if asks.alarm.is_some_and(|(at, _)| at <= deadline) {
+        if asks.alarm().is_some_and(|at| at <= deadline) {
             return;
         }
-        if let Some(later) = asks.alarm.take() {
+        if let Some(later) = asks.take_alarm() {
             self.clock.cancel(later);
         }
         let after = deadline.saturating_sub(now);
-        asks.alarm = Some(self.clock.arm(after, Due::Overdue(actor.id)));
+        asks.set_alarm(self.clock.arm(after, Due::Overdue(actor.id())));
     }
 
     fn begin(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
@@ -210,7 +210,7 @@ impl Scheduler {
         };
         body.stored = Some(stored);
         let turn = Turn::new(
-            Address::new(actor.id, self.router.me()),
+            Address::new(actor.id(), self.router.me()),
             holds,
             stored,
             actor.spec.budget.clone(),
@@ -222,7 +222,7 @@ impl Scheduler {
 
     fn count_stored(&self, actor: &Actor) -> Result<u64, Failure> {
         let mut stored = 0;
-        let counted = self.state.values(actor.id, b"", b"", |key, value| {
+        let counted = self.state.values(actor.id(), b"", b"", |key, value| {
             stored += (key.len() + value.len()) as u64;
             true
         });
@@ -298,7 +298,7 @@ impl Scheduler {
     ) {
         body.phase = Phase::BackingOff(until);
         actor.backing_off.store(true, Ordering::Release);
-        self.clock.arm(until.saturating_sub(now), Due::Restart(actor.id));
+        self.clock.arm(until.saturating_sub(now), Due::Restart(actor.id()));
         // A command that came before the flag was up found the actor scheduled, and waits.
         if actor.has_wishes() && actor.backing_off.swap(false, Ordering::AcqRel) {
             self.enqueue(actor);
@@ -313,6 +313,6 @@ impl Scheduler {
         }
         crashes.entry(body.code.cid).or_default().note(now, &self.limits);
         drop(crashes);
-        tracing::info!(actor = &*actor.name, "an incarnation failed");
+        tracing::info!(actor = &*actor.name(), "an incarnation failed");
     }
 }

@@ -77,7 +77,7 @@ impl Scheduler {
     pub fn aside(&self, actor: &Actor) -> Result<Vec<(u64, SetAside)>, String> {
         let records = self.state.records(SET_ASIDE).map_err(|error| error.to_string())?;
         let own = records.into_iter().filter_map(|(name, value)| {
-            let number = name.strip_prefix(&actor.id.0)?.try_into().ok()?;
+            let number = name.strip_prefix(&actor.id().0)?.try_into().ok()?;
             let record = serde_ipld_dagcbor::from_slice(&value).ok()?;
             Some((u64::from_be_bytes(number), record))
         });
@@ -114,5 +114,5 @@ impl Scheduler {
 }
 
 fn aside_name(actor: &Actor, number: u64) -> Vec<u8> {
-    [&actor.id.0[..], &number.to_be_bytes()].concat()
+    [&actor.id().0[..], &number.to_be_bytes()].concat()
 }

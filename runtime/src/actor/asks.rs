@@ -9,15 +9,17 @@ use std::time::Duration;
 use crate::clock::Alarm;
 use crate::mailbox::Place;
 
-/// See the module.
+/// See the module. An actor that never asks has no more than a word for it.
 #[derive(Debug, Default)]
-pub(super) struct Asks {
+pub(super) struct Asks(Option<Box<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
     slots: Vec<Slot>,
     /// The first free slot, if there is one.
     free: Option<u32>,
     open: usize,
-    /// When the clock will have the actor look at its deadlines.
-    pub alarm: Option<Alarm>,
+    alarm: Option<Alarm>,
 }
 
 #[derive(Debug)]
@@ -35,21 +37,22 @@ enum State {
 impl Asks {
     /// Questions without an answer yet.
     pub fn len(&self) -> usize {
-        self.open
+        self.0.as_ref().map_or(0, |table| table.open)
     }
 
     /// A question that waits until `deadline`, on the node's clock.
     pub fn open(&mut self, token: u64, deadline: Duration) -> Place {
+        let table = self.0.get_or_insert_default();
         let state = State::Open { token, deadline };
-        self.open += 1;
-        let Some(at) = self.free else {
-            self.slots.push(Slot { generation: 0, state });
-            let at = u32::try_from(self.slots.len() - 1).expect("a mailbox's capacity is a u32");
+        table.open += 1;
+        let Some(at) = table.free else {
+            table.slots.push(Slot { generation: 0, state });
+            let at = u32::try_from(table.slots.len() - 1).expect("a mailbox's capacity is a u32");
             return Place { at, generation: 0 };
         };
-        let slot = &mut self.slots[at as usize];
+        let slot = &mut table.slots[at as usize];
         if let State::Free { next } = slot.state {
-            self.free = next;
+            table.free = next;
         }
         slot.state = state;
         Place { at, generation: slot.generation }
@@ -57,10 +60,11 @@ impl Asks {
 
     /// The question at a place has its answer: its token, if it was still waiting.
     pub fn settle(&mut self, place: Place) -> Option<u64> {
-        let slot = self.slots.get(place.at as usize)?;
+        let table = self.0.as_mut()?;
+        let slot = table.slots.get(place.at as usize)?;
         match slot.state {
             State::Open { token, .. } if slot.generation == place.generation => {
-                self.close(place.at);
+                table.close(place.at);
                 Some(token)
             }
             _ => None,
@@ -69,8 +73,7 @@ impl Asks {
 
     /// The question at a place still waits.
     pub fn waits(&self, place: Place) -> bool {
-        let slot = self.slots.get(place.at as usize);
-        slot.is_some_and(|slot| {
+        self.slots().get(place.at as usize).is_some_and(|slot| {
             slot.generation == place.generation && matches!(slot.state, State::Open { .. })
         })
     }
@@ -81,9 +84,9 @@ impl Asks {
             State::Open { token, deadline } if deadline <= now => Some((at, token)),
             _ => None,
         };
-        let late: Vec<_> = self.slots.iter().enumerate().filter_map(late).collect();
-        for (at, _) in &late {
-            self.close(u32::try_from(*at).unwrap_or(u32::MAX));
+        let late: Vec<_> = self.slots().iter().enumerate().filter_map(late).collect();
+        if let Some(table) = &mut self.0 {
+            late.iter().for_each(|(at, _)| table.close(u32::try_from(*at).unwrap_or(u32::MAX)));
         }
         late.into_iter().map(|(_, token)| token).collect()
     }
@@ -94,9 +97,30 @@ impl Asks {
             State::Open { deadline, .. } => Some(deadline),
             State::Free { .. } => None,
         };
-        self.slots.iter().filter_map(deadline).min()
+        self.slots().iter().filter_map(deadline).min()
     }
 
+    /// When the clock will have the actor look at its deadlines.
+    pub fn alarm(&self) -> Option<Duration> {
+        self.0.as_ref()?.alarm.map(|(at, _)| at)
+    }
+
+    /// The clock will have the actor look at its deadlines then.
+    pub fn set_alarm(&mut self, alarm: Alarm) {
+        self.0.get_or_insert_default().alarm = Some(alarm);
+    }
+
+    /// The clock has nothing to do with it any more, or is to be told so.
+    pub fn take_alarm(&mut self) -> Option<Alarm> {
+        self.0.as_mut()?.alarm.take()
+    }
+
+    fn slots(&self) -> &[Slot] {
+        self.0.as_ref().map_or(&[], |table| &table.slots)
+    }
+}
+
+impl Table {
     fn close(&mut self, at: u32) {
         let slot = &mut self.slots[at as usize];
         slot.generation = slot.generation.wrapping_add(1);

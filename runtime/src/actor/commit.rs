@@ -116,9 +116,9 @@ impl Scheduler {
     fn drive_link(&self, actor: &Arc<Actor>, effect: LinkEffect) {
         match effect {
             LinkEffect::Connect(node) => self.router.link_connect(&actor.inlet(), node),
-            LinkEffect::Disconnect(link) => self.router.link_disconnect(actor.id, link),
+            LinkEffect::Disconnect(link) => self.router.link_disconnect(actor.id(), link),
             LinkEffect::Transmit { link, class, body } => {
-                self.router.link_send(actor.id, link, class, &body);
+                self.router.link_send(actor.id(), link, class, &body);
             }
             LinkEffect::Deliver { topic, body } => self.router.deliver(topic, &body),
         }
@@ -137,7 +137,7 @@ impl Scheduler {
                 self.alarm_at(actor, asks, deadline, now);
                 self.router.ask(Question { asker: actor.inlet(), place }, to, letter);
             }
-            Outgoing::Publish { topic, body } => self.router.publish(actor.id, topic, body),
+            Outgoing::Publish { topic, body } => self.router.publish(actor.id(), topic, body),
         }
     }
 }
@@ -149,7 +149,7 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
         group.extend(commits.try_iter().take(GROUP - 1));
         let mut commit = Commit::default();
         for committing in &group {
-            let id = committing.actor.id;
+            let id = committing.actor.id();
             for (key, value) in &committing.effects.writes {
                 commit.value(id, key, value.clone());
             }

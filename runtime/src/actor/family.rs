@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Parent, Scheduler, Wish, lock};
+use super::{Actor, Parent, Scheduler, Spawner, Wish, lock};
 use crate::address::{ActorId, Address};
 use crate::mailbox::Message;
 use crate::reason::Reason;
@@ -55,24 +55,22 @@ impl Scheduler {
             }
             siblings.insert(id);
         }
-        let number = crate::address::hex(&id.0[..4]);
-        let name = [&*parent.name, "/", grant, "-", &number].concat().into();
-        let given = given.into_boxed_slice();
+        let given = given.into_iter().map(|(name, address)| (name.into(), address)).collect();
         let family = Parent { actor: parent.clone(), grant: grant.clone(), token, given };
-        self.spawn(id, name, child.spec.clone(), Some(Box::new(family)));
+        self.spawn(id, Spawner::Actor(Box::new(family)), child.spec.clone());
         Ok(())
     }
 
     /// An actor may stop its children, and itself.
     fn stop_as(&self, actor: &Arc<Actor>, address: &Address) {
         let Some(other) = self.find(address.id) else { return };
-        let own_child = other.parent.as_ref().is_some_and(|family| family.actor.id == actor.id);
-        if other.id == actor.id {
+        let own_child = other.parent().is_some_and(|family| family.actor.id() == actor.id());
+        if other.id() == actor.id() {
             self.wish(&other, Wish::End);
         } else if own_child {
             self.wish(&other, Wish::Stop);
         } else {
-            actor.journal().write(format!("may not stop {}: not its child", other.name));
+            actor.journal().write(format!("may not stop {}: not its child", other.name()));
         }
     }
 
@@ -85,10 +83,10 @@ impl Scheduler {
 
     /// A child is gone for good: its parent may have another one.
     pub(super) fn leave_family(&self, child: &Actor, reason: Reason) {
-        let Some(family) = &child.parent else { return };
+        let Some(family) = child.parent() else { return };
         let parent = &family.actor;
         if let Some(siblings) = lock(&parent.aside().children).get_mut(&family.grant) {
-            siblings.remove(&child.id);
+            siblings.remove(&child.id());
         }
         parent.inlet().signal(Message::Down { token: family.token, reason });
     }

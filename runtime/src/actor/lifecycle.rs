@@ -133,28 +133,34 @@ impl Scheduler {
         }
         body.phase = Phase::Gone;
         self.drop_instance(body, 0, reason);
-        match actor.parent {
-            None => self.release_devices(&actor.name, &actor.spec),
+        match actor.parent() {
+            None => self.release_devices(&actor.name(), &actor.spec),
             // What its grant gives is its parent's, for the next child.
             Some(_) => actor.pins().for_each(|pin| self.make_safe(actor, pin)),
         }
-        let alarms = actor.mailbox.alarms().into_iter().chain(body.asks.alarm.take());
+        let alarms = actor.mailbox.alarms().into_iter().chain(body.asks.take_alarm());
         alarms.for_each(|alarm| self.clock.cancel(alarm));
         let asked = std::mem::take(&mut body.inbox).into_iter().map(Mail::Message);
         let left = self.turn_away(asked.chain(actor.mailbox.close(reason)), reason);
         actor.too_late();
         self.router.forget_known(actor.mailbox.forget_known(|_| false));
-        if actor.parent.is_none() {
+        if actor.parent().is_none() {
             actor.journal().write(format!("{reason}: {why}; {left} messages left"));
         }
         actor.stopped(reason);
         self.stop_children(actor);
         let left = body.stored != Some(0) || actor.has_set_aside();
-        if actor.parent.is_some() && left {
+        if actor.parent().is_some() && left {
             self.forget_values(actor);
         }
         self.forget(actor);
-        self.router.remove(actor.id, reason);
+        for topic in &actor.spec.subscriptions {
+            self.router.unsubscribe(*topic, actor.id());
+        }
+        if actor.spec.links.is_some() {
+            self.router.close_links(actor.id());
+        }
+        self.router.remove(actor.id(), reason);
         self.leave_family(actor, reason);
     }
 
@@ -176,13 +182,13 @@ impl Scheduler {
     /// Nobody will have a child's id again: what it stored goes with it.
     fn forget_values(&self, actor: &Actor) {
         let mut commit = Commit::default();
-        let listed = self.state.values(actor.id, b"", b"", |key, _| {
-            commit.value(actor.id, key, None);
+        let listed = self.state.values(actor.id(), b"", b"", |key, _| {
+            commit.value(actor.id(), key, None);
             true
         });
         commit.join(self.nothing_aside(actor));
         if let Err(error) = listed.and_then(|()| self.state.commit(commit)) {
-            tracing::warn!("what {} stored can't be removed: {error}", actor.name);
+            tracing::warn!("what {} stored can't be removed: {error}", actor.name());
         }
     }
 

@@ -102,6 +102,7 @@ impl Scheduler {
         // A park may be late by a quarter of its time.
         let look = (after / 4).max(Duration::from_millis(100));
         while lock(&self.committing).is_some() {
+            self.engine.trim_memories();
             let now = self.clock.now();
             let idle = |actor: &Arc<Actor>| Some((actor.idle_for(now)?, actor.clone()));
             let mut resting: Vec<_> =

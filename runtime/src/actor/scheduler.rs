@@ -13,7 +13,7 @@ use super::commit::{Committing, run_committer};
 use super::run_queue::RunQueue;
 use super::status::Doing;
 use super::worker::Threads;
-use super::{Actor, Command, Parent, Spec, Wish, lock};
+use super::{Actor, Command, Spawner, Spec, Wish, lock};
 use crate::address::{ActorId, IdHash};
 use crate::clock::Clock;
 use crate::device::Devices;
@@ -114,20 +114,14 @@ impl Scheduler {
     }
 
     /// Begins an actor's life: it can be reached at once, and `start` is its first turn.
-    pub fn spawn(
-        &self,
-        id: ActorId,
-        name: Box<str>,
-        spec: Arc<Spec>,
-        parent: Option<Box<Parent>>,
-    ) -> Arc<Actor> {
+    pub fn spawn(&self, id: ActorId, spawner: Spawner, spec: Arc<Spec>) -> Arc<Actor> {
         let queue = match spec.code.world {
             World::Driver => self.drivers.clone(),
             World::Actor | World::Protocol => self.ordinary.clone(),
         };
-        let actor = Arc::new(Actor::new(id, name, spec, parent, queue));
-        if actor.parent.is_none() {
-            lock(&self.gone).retain(|gone| gone.name != actor.name);
+        let actor = Arc::new(Actor::new(id, spawner, spec, queue));
+        if actor.parent().is_none() {
+            lock(&self.gone).retain(|gone| gone.name() != actor.name());
             // What it could not handle in an earlier life of the node still waits for people.
             actor.set_aside(self.aside(&actor).map_or(0, |aside| aside.len()));
         }
@@ -172,7 +166,7 @@ impl Scheduler {
 
     /// A living actor by its name.
     pub fn named(&self, name: &str) -> Option<Arc<Actor>> {
-        let found = self.actors.iter().find(|entry| *entry.name == *name);
+        let found = self.actors.iter().find(|entry| entry.name() == name);
         found.map(|entry| entry.clone())
     }
 
@@ -180,7 +174,7 @@ impl Scheduler {
     pub fn actors(&self) -> Vec<Arc<Actor>> {
         let mut actors: Vec<_> = self.actors.iter().map(|entry| entry.clone()).collect();
         actors.extend(lock(&self.gone).iter().cloned());
-        actors.sort_by(|one, other| one.name.cmp(&other.name));
+        actors.sort_by_cached_key(|actor| actor.name().into_owned());
         actors
     }
 
@@ -207,7 +201,7 @@ impl Scheduler {
         for actor in self.actors() {
             let waiting = actor.mailbox.letters();
             if actor.reason().is_none() {
-                left.push((actor.name.to_string(), waiting));
+                left.push((actor.name().into(), waiting));
                 // The worker may be in its last turn: the receiver ends when that is over.
                 let _ = self.stop(&actor).blocking_recv();
             }
@@ -242,11 +236,11 @@ impl Scheduler {
     }
 
     pub(super) fn forget(&self, actor: &Arc<Actor>) {
-        if self.actors.remove(&actor.id).is_some() {
+        if self.actors.remove(&actor.id()).is_some() {
             self.alive.fetch_sub(1, Ordering::Relaxed);
         }
         // Children come and go by the thousand; only what people named is kept in their list.
-        if actor.parent.is_some() {
+        if actor.parent().is_some() {
             return;
         }
         let mut gone = lock(&self.gone);

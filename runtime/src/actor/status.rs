@@ -1,6 +1,5 @@
 //! What is known of an actor from outside.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -70,11 +69,11 @@ pub(super) struct Counts {
     active: AtomicU64,
     busy_ns: AtomicU64,
     stored: AtomicU64,
-    rare: Mutex<Option<Box<Rare>>>,
 }
 
+/// What is known of few actors.
 #[derive(Debug, Default)]
-struct Rare {
+pub(super) struct Rare {
     /// Its code since a swap.
     component: Option<Cid>,
     last_failure: Option<String>,
@@ -91,13 +90,13 @@ impl Actor {
     /// What is known of it from outside; `node` is where it lives.
     pub fn status(&self, node: NodeId) -> Status {
         let counts = &self.counts;
-        let (component, last_failure) = match lock(&counts.rare).as_deref() {
+        let (component, last_failure) = match self.aside.get().map(|aside| lock(&aside.rare)) {
             Some(rare) => (rare.component, rare.last_failure.clone()),
             None => (None, None),
         };
         Status {
-            name: self.name.to_string(),
-            address: Address::new(self.id, node).to_string(),
+            name: self.name().into(),
+            address: Address::new(self.id(), node).to_string(),
             component: component.unwrap_or(self.spec.code.cid).to_string(),
             world: self.spec.code.world.name().into(),
             state: Doing::name(counts.doing.load(Ordering::Relaxed)).into(),
@@ -164,11 +163,11 @@ impl Actor {
     }
 
     pub(super) fn note_failure(&self, why: &str) {
-        lock(&self.counts.rare).get_or_insert_default().last_failure = Some(why.into());
+        lock(&self.aside().rare).last_failure = Some(why.into());
     }
 
     pub(super) fn note_component(&self, cid: Cid) {
-        lock(&self.counts.rare).get_or_insert_default().component = Some(cid);
+        lock(&self.aside().rare).component = Some(cid);
     }
 }
 

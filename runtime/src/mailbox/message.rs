@@ -25,14 +25,16 @@ pub enum Reply {
     /// To an actor on this node.
     Here(Question),
     /// To a reply id: of another node's actor, or of an administrator.
-    There(Address),
+    There(Box<Address>),
 }
 
-/// To whom a letter goes.
+/// To whom a letter goes. Small, as [`Reply`] and [`Letter`] are: they move from hand to hand.
 #[derive(Clone, Debug)]
 pub enum To {
-    /// An actor; with the way to its mailbox, if it was once found on this node.
-    Actor(Address, Option<Inlet>),
+    /// An actor of this node.
+    Here(Inlet),
+    /// An actor, wherever it lives.
+    Actor(Box<Address>),
     /// Whoever asked.
     Reply(Reply),
 }

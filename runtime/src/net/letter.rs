@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
             _ => (0..count).map(|_| hint()).collect::<Option<Vec<_>>>()?.into(),
         };
         self.skip(PROOF)?;
-        let proof = self.bytes()?.to_vec();
+        let proof = self.bytes()?.into();
         Some(Address { version, id, hints, proof })
     }
 }
@@ -217,7 +217,7 @@ mod tests {
                 version,
                 id: ActorId(id),
                 hints: hints.into(),
-                proof,
+                proof: proof.into(),
             },
         )
     }

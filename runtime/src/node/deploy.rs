@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Node, STARTED, lock};
-use crate::actor::{Actor, Spec};
+use crate::actor::{Actor, Spawner, Spec};
 use crate::address::NodeId;
 use crate::config::{ActorConfig, Component};
 use crate::device::DeviceError;
@@ -137,7 +137,7 @@ impl Node {
         let id = self.id_of(name)?;
         let mut spec = self.spec(config, code);
         self.grant(id, name, &mut spec, config, &children)?;
-        let actor = self.scheduler.spawn(id, name.into(), Arc::new(spec), None);
+        let actor = self.scheduler.spawn(id, Spawner::Manifest(name.into()), Arc::new(spec));
         actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
         Ok((actor, origin))
     }

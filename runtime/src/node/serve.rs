@@ -73,7 +73,7 @@ impl Node {
             Request::List(list) => self.list(list),
             Request::Send { name, body, deadline_ms } => {
                 let actor = self.named(&name)?;
-                let to = Address::new(actor.id, self.id);
+                let to = Address::new(actor.id(), self.id);
                 let deadline = Duration::from_millis(deadline_ms);
                 let answer = self.router.ask_as_administrator(&to, body, deadline).await;
                 Ok(match answer {
@@ -144,7 +144,7 @@ impl Node {
             List::Aside => {
                 let mut rows = Vec::new();
                 for actor in self.scheduler.actors() {
-                    let name = actor.name.to_string();
+                    let name = actor.name().into_owned();
                     for (number, aside) in self.scheduler.aside(&actor)? {
                         let message = describe(&aside.message);
                         let (why, at) = (aside.why, aside.at);
@@ -199,7 +199,7 @@ impl Node {
             PinRow {
                 pin: state.spec.to_string(),
                 actor: owner
-                    .map_or_else(|| state.owner.to_string(), |actor| actor.name.to_string()),
+                    .map_or_else(|| state.owner.to_string(), |actor| actor.name().into_owned()),
                 level,
                 lease_ms: state
                     .lease_left
@@ -217,7 +217,7 @@ impl Node {
         reply: &mut AdminReply,
     ) -> Result<(), AdminError> {
         let actors = self.scheduler.actors();
-        let Some(actor) = actors.into_iter().find(|actor| *actor.name == *name) else {
+        let Some(actor) = actors.into_iter().find(|actor| actor.name() == *name) else {
             let why = DeployError::NoActor(name.into()).to_string();
             return send(reply, &Answer::Failed(why)).await;
         };

@@ -74,8 +74,9 @@ impl Router {
         }
     }
 
-    /// A protocol is gone: its links are closed.
-    pub(super) fn close_links(&self, protocol: ActorId) {
+    /// A protocol is gone: its links are closed, and it carries no publications.
+    pub fn close_links(&self, protocol: ActorId) {
+        self.topics.forget_protocol(protocol);
         let mut state = self.links.state();
         state.protocols.retain(|_, inlet| inlet.owner() != protocol);
         let own = state.links.iter().filter(|(_, link)| link.inlet.owner() == protocol);

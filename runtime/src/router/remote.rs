@@ -27,7 +27,7 @@ impl Router {
     pub fn arrive(&self, letters: Vec<wire::Letter>) -> impl Iterator<Item = Outcome> {
         letters.into_iter().map(|letter| {
             let wire::Letter { to, body, carried, reply } = letter;
-            self.post(to, Letter { body, carried, reply: reply.map(Reply::There) })
+            self.post(to, Letter { body, carried, reply: reply.map(Box::new).map(Reply::There) })
         })
     }
 
@@ -71,7 +71,7 @@ impl Router {
         let Letter { body, carried, reply } = letter;
         let reply = reply.map(|reply| match reply {
             Reply::Here(question) => self.make_known(&question),
-            Reply::There(address) => address,
+            Reply::There(address) => *address,
         });
         let letter = wire::Letter { to, body, carried, reply };
         let lane = lane_of(from);

@@ -20,13 +20,9 @@ struct State {
 }
 
 impl Topics {
-    pub(super) fn forget(&self, actor: ActorId) {
+    pub(super) fn forget_protocol(&self, protocol: ActorId) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.protocols.retain(|inlet| inlet.owner() != actor);
-        state.subscribers.retain(|_, inlets| {
-            inlets.retain(|inlet| inlet.owner() != actor);
-            !inlets.is_empty()
-        });
+        state.protocols.retain(|inlet| inlet.owner() != protocol);
     }
 
     pub(super) fn subscribers(&self, topic: TopicId) -> Vec<Inlet> {
@@ -50,6 +46,16 @@ impl Router {
         let inlets = state.subscribers.entry(topic).or_default();
         if inlets.iter().all(|known| known.owner() != inlet.owner()) {
             inlets.push(inlet);
+        }
+    }
+
+    /// An actor wants nothing of that topic any more.
+    pub fn unsubscribe(&self, topic: TopicId, actor: ActorId) {
+        let mut state = self.topics.state.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(inlets) = state.subscribers.get_mut(&topic) else { return };
+        inlets.retain(|inlet| inlet.owner() != actor);
+        if inlets.is_empty() {
+            state.subscribers.remove(&topic);
         }
     }
 

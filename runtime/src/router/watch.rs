@@ -1,21 +1,36 @@
 //! Who is told when an actor is gone for good, on this node and on others.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
 use super::Router;
-use crate::address::{ActorId, Address, NodeId};
+use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::mailbox::{Inlet, Message};
 use crate::reason::Reason;
+
+/// Stopped actors whose reason is remembered.
+const REMEMBERED: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Watches {
     /// By the actor that is watched here.
-    here: DashMap<ActorId, Vec<Watcher>>,
+    here: DashMap<ActorId, Vec<Watcher>, IdHash>,
     /// By the number given to the other node.
     elsewhere: DashMap<u64, Remote>,
     next: AtomicU64,
+    gone: Mutex<Gone>,
+}
+
+/// Those that stopped last, so that `stopped` can be told from `no-actor`.
+#[derive(Default)]
+struct Gone {
+    /// An actor that lives again and stops again has its last reason.
+    reasons: HashMap<ActorId, Reason, IdHash>,
+    /// The oldest first; each is here once.
+    order: VecDeque<ActorId>,
 }
 
 enum Watcher {
@@ -27,6 +42,31 @@ struct Remote {
     node: NodeId,
     inlet: Inlet,
     token: u64,
+}
+
+impl Watches {
+    pub(super) fn note_gone(&self, actor: ActorId, reason: Reason) {
+        let mut gone = self.gone();
+        if gone.reasons.insert(actor, reason).is_some() {
+            return;
+        }
+        gone.order.push_back(actor);
+        if gone.order.len() > REMEMBERED
+            && let Some(oldest) = gone.order.pop_front()
+        {
+            gone.reasons.remove(&oldest);
+        }
+    }
+
+    /// Why an actor that isn't here can't be reached.
+    pub(super) fn why_gone(&self, actor: ActorId) -> Reason {
+        self.gone().reasons.get(&actor).copied().unwrap_or(Reason::NoActor)
+    }
+
+    fn gone(&self) -> MutexGuard<'_, Gone> {
+        // Each change under it is whole enough: at worst one is remembered for too long.
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Router {
@@ -82,8 +122,7 @@ impl Router {
         self.watches.here.entry(whom).or_default().push(watcher);
         // Looked at after the watcher is in place: an actor that goes meanwhile is seen once.
         if !self.inlets.contains_key(&whom) {
-            let reason = self.gone.get(&whom).map_or(Reason::NoActor, |reason| *reason);
-            self.tell_watchers(whom, reason);
+            self.tell_watchers(whom, self.watches.why_gone(whom));
         }
     }
 

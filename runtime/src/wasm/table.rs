@@ -152,7 +152,10 @@ impl Table {
                 if place.inlet.as_ref().is_none_or(|inlet| inlet.mailbox().closed().is_some()) {
                     place.inlet = find(address.id);
                 }
-                Some(To::Actor(address.clone(), place.inlet.clone()))
+                Some(match &place.inlet {
+                    Some(inlet) => To::Here(inlet.clone()),
+                    None => To::Actor(Box::new(address.clone())),
+                })
             }
             Held::Reply(reply) => Some(To::Reply(reply.clone())),
             _ => None,
@@ -234,7 +237,7 @@ mod tests {
     }
 
     fn reply(byte: u8) -> Reply {
-        Reply::There(address(byte))
+        Reply::There(Box::new(address(byte)))
     }
 
     #[test]

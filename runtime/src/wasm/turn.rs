@@ -199,7 +199,8 @@ impl Turn {
 
     fn address(&self, handle: Handle) -> Result<Address, Refusal> {
         match self.holds.table.find(handle) {
-            Some(Held::Actor(address) | Held::Reply(Reply::There(address))) => Ok(address.clone()),
+            Some(Held::Actor(address)) => Ok(address.clone()),
+            Some(Held::Reply(Reply::There(address))) => Ok((**address).clone()),
             Some(Held::Reply(Reply::Here(question))) => Ok(self.reads.make_known(question)),
             _ => Err(Refusal::BadHandle),
         }

@@ -15,6 +15,8 @@ use crate::row::{Better, Measure, Row};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Limits for parking: after a tenth of a second at rest, or when 1,000 are alive.
 const PARKING: &str = "live = 1000\npark-ms = 100\n";
+/// A node that used no processor time for so long has parked its actors.
+const REST: Duration = Duration::from_millis(400);
 
 /// Resident bytes that one more actor takes which is parked, after its first turn and an answer,
 /// with no state to speak of: (VmRSS with 16,000 - VmRSS with 1,000) / 15,000, once no more are
@@ -78,7 +80,8 @@ fn parked(bench: &Bench) -> anyhow::Result<Measure> {
         let spawn = |count: u64| {
             node.ask("nursery", &json!({ "Spawn": ["Started", count] }))?;
             node.ask("nursery", &json!("AskAll"))?;
-            still(&node, || resident(node.pid()))
+            // The allocator and the node give memory back for seconds after it was last used.
+            still(&node, Duration::from_secs(3), || resident(node.pid()))
         };
         let few = spawn(FEW)?;
         let more = spawn(MORE)?;
@@ -97,14 +100,14 @@ fn woken(bench: &Bench) -> anyhow::Result<Measure> {
     node.ask("nursery", &json!({ "GrowAll": STATE }))?;
     // In thousandths of a second: it rests when it uses less than one in a while.
     let used = move |node: &Node| Ok((processor_seconds(node.pid())? * 1000.0) as u64);
-    still(&node, || used(&node))?;
+    still(&node, REST, || used(&node))?;
     all_parked(&node, ACTORS)?;
     let rounds = (bench.ms / 20).max(10);
     Ok(Box::new(move || {
         let before = processor_seconds(node.pid())?;
         for _ in 0..rounds {
             node.ask("nursery", &json!("AskAll"))?;
-            still(&node, || used(&node))?;
+            still(&node, REST, || used(&node))?;
         }
         let seconds = processor_seconds(node.pid())? - before;
         all_parked(&node, ACTORS)?;
@@ -112,12 +115,15 @@ fn woken(bench: &Bench) -> anyhow::Result<Measure> {
     }))
 }
 
-/// Waits until what `look` sees has stayed the same for a while.
-fn still(node: &Node, look: impl Fn() -> anyhow::Result<u64>) -> anyhow::Result<u64> {
-    const WHILE: Duration = Duration::from_millis(400);
+/// Waits until what `look` sees has stayed the same for so long.
+fn still(
+    node: &Node,
+    quiet: Duration,
+    look: impl Fn() -> anyhow::Result<u64>,
+) -> anyhow::Result<u64> {
     let (until, mut last, mut since) = (Instant::now() + PATIENCE, look()?, Instant::now());
-    while since.elapsed() < WHILE {
-        std::thread::sleep(WHILE / 8);
+    while since.elapsed() < quiet {
+        std::thread::sleep(quiet / 8);
         let now = look()?;
         if now != last {
             (last, since) = (now, Instant::now());

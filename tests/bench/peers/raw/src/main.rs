@@ -8,6 +8,10 @@ mod spawn;
 use anyhow::bail;
 use bench::Call;
 
+/// As edge-host has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> anyhow::Result<()> {
     let call = Call::read()?;
     let figure = match call.row.as_str() {
