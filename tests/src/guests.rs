@@ -20,7 +20,14 @@ pub struct Guest {
 
 /// The repository's folder.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    own_folder().parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// This package's folder. What the compiler knew may be another checkout's, which shares the build
+/// cache: cargo says it again when it runs a program.
+fn own_folder() -> PathBuf {
+    let said = std::env::var_os("CARGO_MANIFEST_DIR");
+    said.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 /// The `edge-host` program beside this one: cargo builds both.
@@ -34,7 +41,7 @@ pub fn edge_host() -> anyhow::Result<PathBuf> {
 /// An empty folder outside the repository that is the same at every run, so that what a crate in
 /// it depends on is not compiled anew each time. It is the caller's while the lock lives.
 pub fn kept_folder(name: &str) -> anyhow::Result<(PathBuf, std::fs::File)> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = own_folder();
     let user = std::fs::metadata(own).map_or(0, |own| std::os::unix::fs::MetadataExt::uid(&own));
     let folders = std::env::temp_dir().join(format!("edge-host-test-crates-{user}"));
     let folder = folders.join(name);

@@ -8,7 +8,7 @@ use gossip::Gossip;
 use sim::{Network, Report, Role, Run, Scenario, Simulation, World};
 
 fn scenario(name: &str) -> Scenario {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let folder = Path::new("../../tests/scenarios");
     let file = folder.join(format!("{name}.toml"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
     Scenario::read(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -122,7 +122,7 @@ fn an_overlay_at_rest_takes_few_turns_though_some_nodes_are_without() {
 
 #[test]
 fn every_scenario_that_ships_can_be_read() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let folder = Path::new("../../tests/scenarios");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let names = files.filter(|file| file.extension().is_some_and(|end| end == "toml"));
     let read: Vec<_> =
