@@ -9,6 +9,7 @@ pub(crate) mod aside;
 mod asks;
 mod commit;
 mod family;
+mod inbox;
 mod lifecycle;
 mod parking;
 mod run_queue;
@@ -16,8 +17,9 @@ mod scheduler;
 mod status;
 mod worker;
 
+use std::any::Any;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,6 +38,7 @@ use crate::wasm::turn::Budget;
 use crate::wasm::{Code, Instance, World};
 
 use asks::Asks;
+use inbox::Inbox;
 use parking::Parked;
 use run_queue::RunQueue;
 pub use scheduler::{Parts, Scheduler};
@@ -127,14 +130,12 @@ struct Body {
     phase: Phase,
     history: History,
     /// Taken from the mailbox, and not handled yet.
-    inbox: VecDeque<Message>,
+    inbox: Inbox,
     asks: Asks,
     /// So many messages are still to be given one at a time, after a batch that failed.
-    single: usize,
+    single: u32,
     /// How often the message now at the front has crashed the actor.
     crashes: u32,
-    /// Durable bytes; `None` until counted.
-    stored: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,14 +189,12 @@ impl Actor {
             parked: None,
             phase: Phase::Ready,
             history: History::default(),
-            inbox: VecDeque::new(),
+            inbox: Inbox::default(),
             asks: Asks::default(),
             single: 0,
             crashes: 0,
-            // Nobody has had a child's id before.
-            stored: matches!(spawner, Spawner::Actor(_)).then_some(0),
         };
-        Self {
+        let actor = Self {
             mailbox: Mailbox::new(id, spec.mailbox),
             spec,
             spawner,
@@ -205,7 +204,12 @@ impl Actor {
             backing_off: AtomicBool::new(false),
             wished: AtomicU8::new(0),
             aside: OnceLock::new(),
+        };
+        // Nobody has had a child's id before.
+        if actor.parent().is_none() {
+            actor.count_stored_again();
         }
+        actor
     }
 
     /// Who it is.
@@ -315,6 +319,10 @@ impl Owner for Actor {
         &self.mailbox
     }
 
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+
     fn schedule(self: Arc<Self>) {
         // Not the queue's count of owners: all workers would write to it.
         self.queue.push_next(self.clone());
@@ -339,7 +347,7 @@ mod tests {
     #[test]
     fn what_a_node_holds_very_many_of_is_small() {
         // Bytes. A million parked actors are a million of the first, and letters are moved often.
-        assert!(size_of::<Actor>() <= 288, "{}", size_of::<Actor>());
+        assert!(size_of::<Actor>() <= 240, "{}", size_of::<Actor>());
         assert!(size_of::<Parked>() <= 56, "{}", size_of::<Parked>());
         assert!(size_of::<Message>() <= 88, "{}", size_of::<Message>());
     }

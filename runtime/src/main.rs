@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 /// A parked actor is a dozen small pieces that stay while live instances between them come and go.
-/// glibc's malloc leaves as many bytes in holes there as the pieces have; jemalloc keeps each size in
-/// pages of its own, and gives back those that are empty. `.cargo/config.toml` sets it.
+/// glibc's malloc leaves as many bytes in holes there as the pieces have; jemalloc keeps each size
+/// in pages of its own, and gives back those that are empty. `.cargo/config.toml` sets it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

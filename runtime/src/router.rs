@@ -111,11 +111,18 @@ impl Router {
         self.inlets.get(&actor).map(|entry| entry.clone())
     }
 
-    /// An actor is gone for good: nobody reaches it, and whoever watched it is told why.
-    pub fn remove(&self, actor: ActorId, reason: Reason) {
-        self.inlets.remove(&actor);
+    /// The ways to all actors of this node.
+    pub fn inlets(&self) -> impl Iterator<Item = Inlet> {
+        self.inlets.iter().map(|entry| entry.clone())
+    }
+
+    /// An actor is gone for good: nobody reaches it, and whoever watched it is told why. False: it
+    /// could not be reached before.
+    pub fn remove(&self, actor: ActorId, reason: Reason) -> bool {
+        let was_here = self.inlets.remove(&actor).is_some();
         self.watches.note_gone(actor, reason);
         self.tell_watchers(actor, reason);
+        was_here
     }
 
     /// Sends a letter. If it can't be delivered, the sender gets a notice with the token.

@@ -122,7 +122,8 @@ impl Engine {
         unsafe { Component::deserialize_file(&self.engine, native) }.map_err(ComponentError::engine)
     }
 
-    /// Keeps some memories of dropped instances for the next ones; at most so many are live at once.
+    /// Keeps some memories of dropped instances for the next ones, of which at most so many live at
+    /// once.
     pub fn keep_memories(&self, live: usize) {
         self.memories.keep((live / LIVE_FOR_ONE_KEPT).min(MOST_KEPT));
     }

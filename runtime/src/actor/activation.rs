@@ -1,7 +1,5 @@
 //! One activation: commands, then a start or a batch of turns; and what follows from a failure.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,25 +19,11 @@ use crate::wasm::{Code, Failure, Instance, Now};
 /// which people were told something.
 const COMPONENTS: usize = 1024;
 
-/// An empty inbox with room for more messages than this is not kept for the next activation.
-const KEPT: usize = 1024;
-
-thread_local! {
-    /// Between activations an actor has no inbox: its worker's goes from one to the next, and stays
-    /// in the processor's cache.
-    static SPARE: Cell<VecDeque<Message>> = const { Cell::new(VecDeque::new()) };
-}
-
 impl Scheduler {
     pub(super) fn activate(&self, actor: &Arc<Actor>, now: Now) {
         let mut body = lock(&actor.body);
         self.run(actor, &mut body, now);
-        if body.inbox.is_empty() && body.inbox.capacity() > 0 {
-            let spare = std::mem::take(&mut body.inbox);
-            if spare.capacity() <= KEPT {
-                SPARE.set(spare);
-            }
-        }
+        body.inbox.rest();
     }
 
     fn run(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
@@ -91,19 +75,16 @@ impl Scheduler {
     /// Takes what came, and looks for questions that have waited long enough.
     fn fill(&self, actor: &Actor, body: &mut Body, now: Duration) {
         let Body { inbox, asks, .. } = body;
-        if inbox.capacity() == 0 {
-            *inbox = SPARE.take();
-        }
         let mut nudged = false;
         let mut settled = false;
         for mail in actor.mailbox.take() {
             match mail {
-                Mail::Message(message) => inbox.push_back(message),
+                Mail::Message(message) => inbox.push(message),
                 Mail::Answer { place, outcome } => {
                     settled = true;
                     // After its deadline an answer comes to nobody.
                     if let Some(token) = asks.settle(place) {
-                        inbox.push_back(Message::Answer { token, outcome });
+                        inbox.push(Message::Answer { token, outcome });
                     }
                 }
                 Mail::Nudge => nudged = true,
@@ -116,7 +97,7 @@ impl Scheduler {
             for token in asks.overdue(now) {
                 settled = true;
                 let outcome = Err(Reason::Deadline);
-                inbox.push_back(Message::Answer { token, outcome });
+                inbox.push(Message::Answer { token, outcome });
             }
             if let Some(earliest) = asks.earliest() {
                 self.alarm_at(actor, asks, earliest, now);
@@ -148,7 +129,7 @@ impl Scheduler {
 
     fn begin(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
         let holds = Holdings::new(actor.grants(), &self.limits);
-        let begun = self.instance(actor, body, &body.code.clone(), holds);
+        let begun = self.instance(actor, &body.code, holds);
         actor.count_incarnation();
         let begun = begun.and_then(|mut instance| {
             instance.start(now)?;
@@ -169,7 +150,7 @@ impl Scheduler {
         let Some(instance) = body.instance.as_mut().filter(|_| count > 0) else {
             return self.rest(actor, body);
         };
-        let messages = &body.inbox.make_contiguous()[..count];
+        let messages = body.inbox.first(count);
         actor.mailbox.handed(messages);
         match instance.handle(now, body.asks.len(), messages) {
             Ok(()) => {
@@ -200,15 +181,14 @@ impl Scheduler {
     pub(super) fn instance(
         &self,
         actor: &Arc<Actor>,
-        body: &mut Body,
         code: &Arc<Code>,
         holds: Holdings,
     ) -> Result<Instance, Failure> {
-        let stored = match body.stored {
+        let stored = match actor.stored() {
             Some(stored) => stored,
             None => self.count_stored(actor)?,
         };
-        body.stored = Some(stored);
+        actor.has_stored(stored);
         let turn = Turn::new(
             Address::new(actor.id(), self.router.me()),
             holds,
@@ -243,10 +223,10 @@ impl Scheduler {
         self.drop_instance(body, count, failure.reason);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
         self.stop_children(actor);
-        actor.mailbox.put_back(&body.inbox.make_contiguous()[..count]);
+        actor.mailbox.put_back(body.inbox.first(count));
         if count > 1 {
             // Which of them it was shows when each is given alone; that is no failure yet.
-            body.single = count;
+            body.single = u32::try_from(count).unwrap_or(u32::MAX);
             return self.enqueue(actor);
         }
         actor.journal().write(format!("{}: {}", failure.reason, failure.why));
@@ -276,7 +256,7 @@ impl Scheduler {
         if instance.is_some() {
             self.live.fetch_sub(1, Ordering::Relaxed);
         }
-        let again = &body.inbox.make_contiguous()[..again];
+        let again = body.inbox.first(again);
         let held = instance.iter().flat_map(|instance| instance.turn().questions());
         for reply in held.chain(parked.iter().flat_map(|parked| parked.holds.questions())) {
             let given_again = again.iter().any(|message| match message {

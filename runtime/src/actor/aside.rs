@@ -24,7 +24,7 @@ impl Scheduler {
             Verdict::SetAside => {
                 body.crashes = 0;
                 body.single = body.single.saturating_sub(1);
-                if let Some(message) = body.inbox.pop_front() {
+                if let Some(message) = body.inbox.pop() {
                     actor.mailbox.handed(std::slice::from_ref(&message));
                     self.set_aside(actor, message, failure);
                 }

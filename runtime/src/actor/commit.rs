@@ -36,11 +36,11 @@ impl Scheduler {
         let effects = instance.take_effects();
         if effects.writes.is_empty() {
             self.release(actor, &mut body.asks, effects, count, now);
-            body.inbox.drain(..count);
+            body.inbox.drain(count).for_each(drop);
             return self.rest(actor, body);
         }
         body.phase = Phase::Committing;
-        let messages = body.inbox.drain(..count).collect();
+        let messages = body.inbox.drain(count).collect();
         let committing = Committing { actor: actor.clone(), effects, messages };
         let sender = lock(&self.committing).clone();
         // Each actor is in it once: the channel is bounded by how many there can be.
@@ -60,9 +60,9 @@ impl Scheduler {
         actor.mailbox.unwatch(watched);
         actor.mailbox.put_back(&lost.messages);
         let again = lost.messages.len();
-        lost.messages.into_iter().rev().for_each(|message| body.inbox.push_front(message));
+        body.inbox.put_back(lost.messages);
         self.drop_instance(body, again, Reason::NoAnswer);
-        body.stored = None;
+        actor.count_stored_again();
         for pin in actor.pins() {
             self.make_safe(actor, pin);
         }
@@ -162,7 +162,6 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
             match &outcome {
                 Ok(()) => {
                     body.phase = Phase::Ready;
-                    body.stored = Some(committing.effects.stored);
                     let (effects, handled) = (committing.effects, committing.messages.len());
                     scheduler.release(&actor, &mut body.asks, effects, handled, now);
                     scheduler.rest(&actor, &mut body);

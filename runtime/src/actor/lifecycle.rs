@@ -99,7 +99,7 @@ impl Scheduler {
             let renewed = old.save().map_err(|failure| format!("it can't be saved: {failure}"));
             let renewed = renewed.and_then(|state| {
                 let holds = old.turn().holds().clone();
-                let instance = self.instance(actor, body, &code, holds);
+                let instance = self.instance(actor, &code, holds);
                 let mut new = instance.map_err(|failure| failure.why)?;
                 new.restore(now, &state, &writer).map_err(|failure| failure.why)?;
                 Ok(new)
@@ -140,7 +140,7 @@ impl Scheduler {
         }
         let alarms = actor.mailbox.alarms().into_iter().chain(body.asks.take_alarm());
         alarms.for_each(|alarm| self.clock.cancel(alarm));
-        let asked = std::mem::take(&mut body.inbox).into_iter().map(Mail::Message);
+        let asked = body.inbox.drain(body.inbox.len()).map(Mail::Message);
         let left = self.turn_away(asked.chain(actor.mailbox.close(reason)), reason);
         actor.too_late();
         self.router.forget_known(actor.mailbox.forget_known(|_| false));
@@ -149,18 +149,17 @@ impl Scheduler {
         }
         actor.stopped(reason);
         self.stop_children(actor);
-        let left = body.stored != Some(0) || actor.has_set_aside();
+        let left = actor.stored() != Some(0) || actor.has_set_aside();
         if actor.parent().is_some() && left {
             self.forget_values(actor);
         }
-        self.forget(actor);
         for topic in &actor.spec.subscriptions {
             self.router.unsubscribe(*topic, actor.id());
         }
         if actor.spec.links.is_some() {
             self.router.close_links(actor.id());
         }
-        self.router.remove(actor.id(), reason);
+        self.forget(actor, reason);
         self.leave_family(actor, reason);
     }
 

@@ -63,7 +63,7 @@ impl Scheduler {
         let code = body.code.clone();
         let mut all = Holdings::new(actor.grants(), &self.limits);
         all.wake(holds);
-        let mut instance = self.instance(actor, body, &code, all)?;
+        let mut instance = self.instance(actor, &code, all)?;
         let restored = instance.restore(now, &state, &code.cid.to_string());
         self.put_instance(actor, body, instance);
         restored
@@ -104,9 +104,8 @@ impl Scheduler {
         while lock(&self.committing).is_some() {
             self.engine.trim_memories();
             let now = self.clock.now();
-            let idle = |actor: &Arc<Actor>| Some((actor.idle_for(now)?, actor.clone()));
-            let mut resting: Vec<_> =
-                self.actors.iter().filter_map(|entry| idle(entry.value())).collect();
+            let idle = |actor: Arc<Actor>| Some((actor.idle_for(now)?, actor));
+            let mut resting: Vec<_> = self.living().filter_map(idle).collect();
             let live = self.live.load(Ordering::Relaxed);
             let room = self.limits.live / ROOM;
             let over = (live + room).saturating_sub(self.limits.live);

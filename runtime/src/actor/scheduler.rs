@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use dashmap::DashMap;
 use tokio::sync::oneshot;
 
 use super::commit::{Committing, run_committer};
@@ -14,7 +13,7 @@ use super::run_queue::RunQueue;
 use super::status::Doing;
 use super::worker::Threads;
 use super::{Actor, Command, Spawner, Spec, Wish, lock};
-use crate::address::{ActorId, IdHash};
+use crate::address::ActorId;
 use crate::clock::Clock;
 use crate::device::Devices;
 use crate::limits::Limits;
@@ -60,7 +59,6 @@ pub struct Scheduler {
     pub(super) reads: Arc<dyn Reads>,
     pub(super) clock: Clock<Due>,
     pub(super) limits: Arc<Limits>,
-    pub(super) actors: DashMap<ActorId, Arc<Actor>, IdHash>,
     alive: AtomicUsize,
     /// Actors with an instance.
     pub(super) live: AtomicUsize,
@@ -88,7 +86,6 @@ impl Scheduler {
             reads,
             clock,
             limits,
-            actors: DashMap::default(),
             alive: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             committing: Mutex::new(Some(committing)),
@@ -125,7 +122,6 @@ impl Scheduler {
             // What it could not handle in an earlier life of the node still waits for people.
             actor.set_aside(self.aside(&actor).map_or(0, |aside| aside.len()));
         }
-        self.actors.insert(id, actor.clone());
         self.alive.fetch_add(1, Ordering::Relaxed);
         self.router.register(actor.inlet());
         for topic in &actor.spec.subscriptions {
@@ -161,18 +157,17 @@ impl Scheduler {
 
     /// A living actor.
     pub fn find(&self, id: ActorId) -> Option<Arc<Actor>> {
-        self.actors.get(&id).map(|entry| entry.clone())
+        self.router.find(id)?.owner_as()
     }
 
     /// A living actor by its name.
     pub fn named(&self, name: &str) -> Option<Arc<Actor>> {
-        let found = self.actors.iter().find(|entry| entry.name() == name);
-        found.map(|entry| entry.clone())
+        self.living().find(|actor| actor.name() == name)
     }
 
     /// All living actors, and the last of those gone, by name.
     pub fn actors(&self) -> Vec<Arc<Actor>> {
-        let mut actors: Vec<_> = self.actors.iter().map(|entry| entry.clone()).collect();
+        let mut actors: Vec<_> = self.living().collect();
         actors.extend(lock(&self.gone).iter().cloned());
         actors.sort_by_cached_key(|actor| actor.name().into_owned());
         actors
@@ -180,7 +175,12 @@ impl Scheduler {
 
     /// Whether an actor that lives here has something to do.
     pub fn is_busy(&self) -> bool {
-        self.actors.iter().any(|entry| !entry.is_idle())
+        self.living().any(|actor| !actor.is_idle())
+    }
+
+    /// All living actors, in no order.
+    pub(super) fn living(&self) -> impl Iterator<Item = Arc<Actor>> {
+        self.router.inlets().filter_map(|inlet| inlet.owner_as())
     }
 
     /// How many actors live here.
@@ -235,8 +235,8 @@ impl Scheduler {
         actor.queue.push(actor.clone());
     }
 
-    pub(super) fn forget(&self, actor: &Arc<Actor>) {
-        if self.actors.remove(&actor.id()).is_some() {
+    pub(super) fn forget(&self, actor: &Arc<Actor>, reason: Reason) {
+        if self.router.remove(actor.id(), reason) {
             self.alive.fetch_sub(1, Ordering::Relaxed);
         }
         // Children come and go by the thousand; only what people named is kept in their list.

@@ -1,5 +1,6 @@
 //! What is known of an actor from outside.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -57,26 +58,31 @@ pub(super) enum Doing {
     WaitingForRoom,
 }
 
+/// Of [`Counts::stored`]: it is to be counted again.
+const UNCOUNTED: u64 = 1 << 63;
+
 /// What an actor's runner counts for those who look.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     doing: AtomicU8,
     reason: AtomicU8,
     incarnations: AtomicU32,
-    set_aside: AtomicU32,
     handled: AtomicU64,
     /// Milliseconds on the node's clock when its last activation began.
     active: AtomicU64,
     busy_ns: AtomicU64,
+    /// Durable bytes; as last counted, if [`UNCOUNTED`].
     stored: AtomicU64,
 }
 
 /// What is known of few actors.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rare {
     /// Its code since a swap.
     component: Option<Cid>,
     last_failure: Option<String>,
+    /// Messages set aside.
+    set_aside: usize,
 }
 
 impl Doing {
@@ -90,14 +96,11 @@ impl Actor {
     /// What is known of it from outside; `node` is where it lives.
     pub fn status(&self, node: NodeId) -> Status {
         let counts = &self.counts;
-        let (component, last_failure) = match self.aside.get().map(|aside| lock(&aside.rare)) {
-            Some(rare) => (rare.component, rare.last_failure.clone()),
-            None => (None, None),
-        };
+        let rare = self.rare().map(|rare| rare.clone()).unwrap_or_default();
         Status {
             name: self.name().into(),
             address: Address::new(self.id(), node).to_string(),
-            component: component.unwrap_or(self.spec.code.cid).to_string(),
+            component: rare.component.unwrap_or(self.spec.code.cid).to_string(),
             world: self.spec.code.world.name().into(),
             state: Doing::name(counts.doing.load(Ordering::Relaxed)).into(),
             incarnations: u64::from(counts.incarnations.load(Ordering::Relaxed)),
@@ -105,9 +108,9 @@ impl Actor {
             waiting: self.mailbox.letters(),
             missed: self.mailbox.missed(),
             busy_ms: counts.busy_ns.load(Ordering::Relaxed) / 1_000_000,
-            set_aside: counts.set_aside.load(Ordering::Relaxed) as usize,
-            stored: counts.stored.load(Ordering::Relaxed),
-            last_failure,
+            set_aside: rare.set_aside,
+            stored: counts.stored.load(Ordering::Relaxed) & !UNCOUNTED,
+            last_failure: rare.last_failure,
             reason: self.reason(),
         }
     }
@@ -154,12 +157,31 @@ impl Actor {
     }
 
     pub(super) fn set_aside(&self, count: usize) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.counts.set_aside.store(count, Ordering::Relaxed);
+        if count > 0 || self.has_set_aside() {
+            lock(&self.aside().rare).set_aside = count;
+        }
     }
 
     pub(super) fn has_set_aside(&self) -> bool {
-        self.counts.set_aside.load(Ordering::Relaxed) > 0
+        self.rare().is_some_and(|rare| rare.set_aside > 0)
+    }
+
+    /// Its durable bytes, if they are known.
+    pub(super) fn stored(&self) -> Option<u64> {
+        Some(self.counts.stored.load(Ordering::Relaxed)).filter(|stored| stored & UNCOUNTED == 0)
+    }
+
+    pub(super) fn has_stored(&self, stored: u64) {
+        self.counts.stored.store(stored, Ordering::Relaxed);
+    }
+
+    /// Its durable bytes are to be counted again.
+    pub(super) fn count_stored_again(&self) {
+        self.counts.stored.fetch_or(UNCOUNTED, Ordering::Relaxed);
+    }
+
+    fn rare(&self) -> Option<MutexGuard<'_, Rare>> {
+        Some(lock(&self.aside.get()?.rare))
     }
 
     pub(super) fn note_failure(&self, why: &str) {

@@ -1,5 +1,6 @@
 //! The way into a mailbox, for all but its owner.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,9 @@ const LINK_EVENTS_PER_LETTER: usize = 16;
 pub trait Owner: Send + Sync {
     /// Its mailbox.
     fn mailbox(&self) -> &Mailbox;
+
+    /// Itself, for who knows what it is.
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 
     /// Puts it into its run queue. The mailbox calls this once for each time it leaves its rest.
     fn schedule(self: Arc<Self>);
@@ -49,6 +53,11 @@ impl Inlet {
     /// Whose mailbox it is.
     pub fn owner(&self) -> ActorId {
         self.mailbox().owner()
+    }
+
+    /// Its owner, if that is a `T`.
+    pub fn owner_as<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.clone().any().downcast().ok()
     }
 
     /// Gives the actor a letter, or the reason why it can't have it.

@@ -1,5 +1,6 @@
 //! What a mailbox takes, refuses and gives.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -14,6 +15,10 @@ struct Lone {
 impl Owner for Lone {
     fn mailbox(&self) -> &Mailbox {
         &self.mailbox
+    }
+
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 
     fn schedule(self: Arc<Self>) {
