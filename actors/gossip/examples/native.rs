@@ -1,6 +1,6 @@
 //! Plays a scenario with gossip compiled natively: `edge-host sim --native` runs this.
 //!
-//! Arguments: the scenario's file, and `KEY=VALUE` for seed, nodes, and whether what there is
+//! Arguments: the scenario's file, and `KEY=VALUE` for seed, nodes, rule, and whether what there is
 //! to draw is to be in the report.
 
 use std::process::ExitCode;
@@ -31,9 +31,14 @@ fn play() -> Result<String, Box<dyn std::error::Error>> {
         match argument.split_once('=') {
             Some(("seed", value)) => seed = value.parse()?,
             Some(("nodes", value)) => scenario.nodes = value.parse()?,
+            Some(("rule", value)) => {
+                scenario.rule = serde_json::from_value(serde_json::Value::from(value))?;
+            }
             Some(("draw", value)) => draw = value.parse()?,
             _ => {
-                return Err(format!("{argument:?}: write seed=N, nodes=N or draw=true").into());
+                return Err(
+                    format!("{argument:?}: write seed=N, nodes=N, rule=RULE or draw=true").into()
+                );
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use guest_sdk::{Actor, Class, Context, LinkEvent, NodeId, Reason, Result, TopicId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Core, Counts, Input, Node, Output, What};
+use crate::{Core, Counts, Input, Node, Output, Rule, What};
 
 /// Broadcasts what is published on topics to all nodes that links lead to. World: `protocol`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum Message {
     Tick,
     /// How are you? Answered with a [`Status`].
     Status,
+    /// By what neighbours are chosen from now on, also after a restart. Answered with the same.
+    Choose(Rule),
     /// Who are the neighbours? Answered with their nodes' ids, in hexadecimal digits.
     Neighbours,
 }
@@ -44,6 +46,9 @@ pub struct Status {
 /// Where the number is kept that stands for this node in the names of its messages.
 const ORIGIN: &str = "origin";
 
+/// Where it is kept by what neighbours are chosen, if that was ever said.
+const RULE: &str = "rule";
+
 impl Actor for Gossip {
     type Message = Message;
 
@@ -59,6 +64,7 @@ impl Actor for Gossip {
         // Half a number is enough to tell incarnations apart, and half as long on the way.
         let epoch = cx.random_u64() >> 32;
         let mut gossip = Self { core: Core::new(origin, epoch), armed: None };
+        gossip.core.choose_by(cx.get(RULE)?.unwrap_or_default());
         gossip.arm(cx);
         Ok(gossip)
     }
@@ -74,6 +80,11 @@ impl Actor for Gossip {
                 let (links, counts) = (self.core.links(), self.core.counts().clone());
                 let neighbours = self.core.neighbours().len();
                 cx.reply(Status { links, neighbours, recent, recent_bytes, counts });
+            }
+            Message::Choose(rule) => {
+                cx.put(RULE, rule)?;
+                self.core.choose_by(rule);
+                cx.reply(rule);
             }
             Message::Neighbours => {
                 let hex = |node: &Node| node.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -110,6 +110,17 @@ impl Broadcast {
         own.fold(self.second_at, Duration::min)
     }
 
+    /// With how many messages a neighbour was the first since this was last asked.
+    pub fn firsts(&mut self, link: u32) -> u32 {
+        self.links.get_mut(&link).map_or(0, |neighbour| std::mem::take(&mut neighbour.firsts))
+    }
+
+    fn first(&mut self, link: u32) {
+        if let Some(neighbour) = self.links.get_mut(&link) {
+            neighbour.firsts = neighbour.firsts.saturating_add(1);
+        }
+    }
+
     /// A new neighbour: `rtt` if it is known.
     pub fn up(&mut self, now: Duration, link: u32, rtt: Option<Duration>, out: &mut Vec<Output>) {
         if self.links.contains_key(&link) {
@@ -220,6 +231,7 @@ impl Broadcast {
             neighbour.has(id);
             neighbour.unanswered = 0;
         }
+        let named = self.missing.awaits(id);
         let asked = self.missing.arrived(now, id, from);
         if let Some(asked) = asked.and_then(|link| self.links.get_mut(&link)) {
             asked.asked = asked.asked.saturating_sub(1);
@@ -231,6 +243,9 @@ impl Broadcast {
             self.graft(now, from, out);
         }
         counts.delivered += 1;
+        if !named {
+            self.first(from);
+        }
         if let Some(neighbour) = self.links.get_mut(&from) {
             neighbour.useful = true;
             neighbour.duplicates = 0;

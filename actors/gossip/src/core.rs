@@ -10,7 +10,7 @@ use crate::broadcast::Broadcast;
 use crate::event::{Counts, Input, Node, Output, What};
 use crate::few::Few;
 use crate::limits::TICK;
-use crate::membership::{Act, Membership};
+use crate::membership::{Act, Membership, Rule};
 use crate::saved::saved;
 use crate::wire::{Unreadable, Wire};
 
@@ -132,6 +132,21 @@ impl Core {
         self.broadcast.recent()
     }
 
+    /// By what neighbours are chosen from now on.
+    pub fn choose_by(&mut self, rule: Rule) {
+        self.members.choose_by(rule);
+    }
+
+    /// By what neighbours are chosen.
+    pub fn rule(&self) -> Rule {
+        self.members.rule()
+    }
+
+    fn mark(&mut self, now: Duration) {
+        let broadcast = &mut self.broadcast;
+        self.members.mark(now, |link| (broadcast.in_tree(link), broadcast.firsts(link)));
+    }
+
     fn data(&mut self, now: Duration, link: u32, frame: &[u8], out: &mut Vec<Output>) {
         let wire = match Wire::decode(frame) {
             Ok(wire) => wire,
@@ -158,7 +173,7 @@ impl Core {
             | Wire::Sides { .. }
             | Wire::Renew { .. } => self.broadcast.hear(now, link, wire, &mut self.counts, out),
             _ => {
-                self.members.mark(|link| self.broadcast.in_tree(link));
+                self.mark(now);
                 let acts = self.members.hear(now, link, wire, &mut self.counts);
                 self.perform(now, acts, out);
             }
@@ -208,7 +223,7 @@ impl Core {
             self.slow = self.slow.saturating_sub(1);
         }
         if now >= self.members.wake() {
-            self.members.mark(|link| self.broadcast.in_tree(link));
+            self.mark(now);
             let acts = self.members.tick(now, self.slow);
             self.perform(now, acts, out);
         }

@@ -21,6 +21,7 @@ mod wire;
 pub use actor::{Gossip, Message, Status};
 pub use core::Core;
 pub use event::{Counts, Input, Node, Output, What};
+pub use membership::Rule;
 pub use wire::{
     Beacon, Entry, Held, Id, Post, Side, Stream, Unreadable, VERSION, Want, Why, Wire, kind,
 };

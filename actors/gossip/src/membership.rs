@@ -9,6 +9,8 @@
 mod grow;
 mod member;
 mod nearer;
+mod physarum;
+mod rule;
 mod views;
 mod walks;
 
@@ -24,6 +26,8 @@ use crate::limits::{
 use crate::saved::saved;
 use crate::wire::{Entry, Want, Why, Wire};
 use member::{Member, Phase};
+use physarum::Conductivity;
+pub use rule::Rule;
 use views::{Lost, Passive};
 
 /// The membership part of a node.
@@ -32,6 +36,8 @@ pub struct Membership {
     origin: u64,
     /// This node's id, as others call it.
     me: Option<Node>,
+    /// Whom it gives up for another.
+    rule: Rule,
     links: Few<u32, Member>,
     /// Nodes that a link was asked for to, what for, and when.
     opening: Few<Node, (Want, Duration)>,
@@ -51,6 +57,7 @@ pub struct Membership {
 saved!(Membership {
     origin,
     me,
+    rule,
     links,
     opening,
     passive,
@@ -85,6 +92,7 @@ impl Membership {
         Self {
             origin,
             me: None,
+            rule: Rule::default(),
             links: Few::default(),
             opening: Few::default(),
             passive: Passive::default(),
@@ -110,10 +118,24 @@ impl Membership {
         self.links.get(&link).is_some_and(|member| member.phase == Phase::Active)
     }
 
-    /// Notes which links messages go over.
-    pub fn mark(&mut self, useful: impl Fn(u32) -> bool) {
+    /// By what neighbours are chosen from now on.
+    pub fn choose_by(&mut self, rule: Rule) {
+        self.rule = rule;
+    }
+
+    /// By what neighbours are chosen.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Notes which links messages go over, and with how many each was the first since the last time.
+    pub fn mark(&mut self, now: Duration, mut traffic: impl FnMut(u32) -> (bool, u32)) {
         for (link, member) in self.links.iter_mut() {
-            member.useful = useful(*link);
+            let (useful, firsts) = traffic(*link);
+            member.useful = useful;
+            if firsts > 0 {
+                member.flow.grow(now, firsts);
+            }
         }
     }
 
@@ -175,6 +197,7 @@ impl Membership {
             rtt: None,
             biased: false,
             useful: false,
+            flow: Conductivity::default(),
             walks: 0,
         };
         self.links.insert(link, member);

@@ -47,6 +47,8 @@ pub struct Neighbour {
     pub requests: u32,
     /// Bytes sent because it asked, in this second.
     pub repaired_bytes: usize,
+    /// Messages that it was the first to bring, or to name, since that was last asked.
+    pub firsts: u32,
     /// A digest is to be sent to it at the next tick.
     pub digest_due: bool,
     /// It has sent something new since the last digest to it.
@@ -77,6 +79,7 @@ saved!(Neighbour {
     unanswered,
     requests,
     repaired_bytes,
+    firsts,
     digest_due,
     useful,
     repaired,
@@ -115,6 +118,7 @@ impl Neighbour {
             unanswered: 0,
             requests: 0,
             repaired_bytes: 0,
+            firsts: 0,
             digest_due: false,
             useful: false,
             repaired: None,

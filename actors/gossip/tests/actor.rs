@@ -1,6 +1,6 @@
 //! The actor around the core, on the bench.
 
-use gossip::{Gossip, Message, Status, Want, Wire};
+use gossip::{Gossip, Message, Rule, Status, Want, Wire};
 use guest_sdk::{Bench, Benched, LinkEvent, NodeId, Reason, Receiver, Result, TopicId};
 
 const NODE: NodeId = NodeId([9; 32]);
@@ -53,6 +53,20 @@ fn the_node_keeps_its_origin_and_changes_its_epoch() -> Result {
     }
     assert_eq!(posts[0].origin, posts[1].origin);
     assert_ne!(posts[0].epoch, posts[1].epoch);
+    Ok(())
+}
+
+#[test]
+fn the_rule_that_was_chosen_outlives_the_actor() -> Result {
+    let mut bench = Bench::protocol();
+    let mut gossip = bench.start::<Gossip>()?;
+    assert_eq!(gossip.core().rule(), Rule::Nearest);
+    let number = bench.ask(&mut gossip, Message::Choose(Rule::Physarum))?;
+    let sent = bench.sent();
+    let answer = sent.iter().find(|sent| sent.to == Receiver::Asker(number)).unwrap();
+    assert_eq!(answer.decode::<Rule>()?, Rule::Physarum);
+    assert_eq!(gossip.core().rule(), Rule::Physarum);
+    assert_eq!(bench.start::<Gossip>()?.core().rule(), Rule::Physarum);
     Ok(())
 }
 

@@ -85,6 +85,27 @@ fn nodes_that_stood_still_are_not_expelled() {
 }
 
 #[test]
+fn by_the_physarum_rule_neighbours_change_only_while_something_is_said() {
+    // How many nodes were offered to be neighbours in place of another, at rest and while each
+    // sends; and all messages arrive.
+    let offers = |rule, seed| {
+        let scenario = "nodes = 60\nrule = \"RULE\"\nsteps = [{ wait = \"60s\" }, \
+                        { rounds = 60, every = \"2s\" }]";
+        let scenario = Scenario::read(&scenario.replace("RULE", rule)).unwrap();
+        let report = play(scenario, seed);
+        assert_whole(&report);
+        let offers = |row: usize| report.rows[row].kinds.get("nearer").map_or(0, |kind| kind.0);
+        (offers(0), offers(1))
+    };
+    for seed in seeds(2) {
+        assert!(offers("nearest", seed).0 > 60, "seed {seed}");
+        let (rest, talk) = offers("physarum", seed);
+        assert_eq!(rest, 0, "seed {seed}");
+        assert!(talk > 60, "seed {seed}: {talk}");
+    }
+}
+
+#[test]
 fn frames_that_vanish_are_asked_for() {
     for seed in seeds(1) {
         assert_whole(&play(Scenario { nodes: 50, ..scenario("regions-200-vanish") }, seed));

@@ -72,6 +72,9 @@ pub struct Scenario {
     /// Clocks go too fast or too slow by up to so many parts per million.
     #[serde(default)]
     pub drift: u32,
+    /// By what gossip chooses between neighbours.
+    #[serde(default)]
+    pub rule: Rule,
     /// What happens, in this order.
     pub steps: Vec<Step>,
 }
@@ -87,6 +90,27 @@ pub enum From {
     Each,
     /// From the map of 19 regions.
     Regions,
+}
+
+/// By what gossip chooses between neighbours: as its own `Rule`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// Round-trip times. Nobody need be told.
+    #[default]
+    Nearest,
+    /// Who brings messages first.
+    Physarum,
+}
+
+impl Rule {
+    /// As files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Physarum => "physarum",
+        }
+    }
 }
 
 /// Who publishes in a round.

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
+use sim::scenario::Rule;
 use sim::{Play, Run, Scenario};
 
 use crate::wasm::Engine;
@@ -28,9 +29,8 @@ pub(super) struct Sim {
     /// All chance comes from it. May be given more than once.
     #[arg(long, value_name = "N", default_value = "1")]
     seed: Vec<u64>,
-    /// How many nodes, in place of what the scenario says.
-    #[arg(long, value_name = "N")]
-    nodes: Option<usize>,
+    #[command(flatten)]
+    instead: Instead,
     /// Run the actor's source compiled natively, for speed.
     #[arg(long)]
     native: bool,
@@ -57,6 +57,28 @@ pub(super) struct Sim {
     /// Print as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What is otherwise than the scenario says.
+#[derive(Args, Clone, Copy, Default)]
+struct Instead {
+    /// How many nodes, in place of what the scenario says.
+    #[arg(long, value_name = "N")]
+    nodes: Option<usize>,
+    /// By what gossip chooses neighbours, in place of what the scenario says: nearest or physarum.
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    rule: Option<Rule>,
+}
+
+fn rule(text: &str) -> Result<Rule, serde_json::Error> {
+    serde_json::from_value(Value::from(text))
+}
+
+impl Instead {
+    fn change(self, scenario: &mut Scenario) {
+        scenario.nodes = self.nodes.unwrap_or(scenario.nodes);
+        scenario.rule = self.rule.unwrap_or(scenario.rule);
+    }
 }
 
 /// Where real nodes run.
@@ -108,7 +130,7 @@ pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
 fn one(sim: &Sim) -> anyhow::Result<()> {
     let actor = Actor::of(sim)?;
     for seed in &sim.seed {
-        let mut report = actor.play_drawn(&sim.what, *seed, sim.nodes, sim.svg.is_some())?;
+        let mut report = actor.play_drawn(&sim.what, *seed, sim.instead, sim.svg.is_some())?;
         if let Some(folder) = &sim.svg {
             let picture = report["picture"].take();
             let picture = serde_json::from_value(picture).context("nothing to draw")?;
@@ -154,8 +176,8 @@ impl Actor {
     }
 
     /// The report of one run.
-    fn play(&self, file: &Path, seed: u64, nodes: Option<usize>) -> anyhow::Result<Value> {
-        self.play_drawn(file, seed, nodes, false)
+    fn play(&self, file: &Path, seed: u64, instead: Instead) -> anyhow::Result<Value> {
+        self.play_drawn(file, seed, instead, false)
     }
 
     /// The same, with what there is to draw if that is wanted.
@@ -163,12 +185,12 @@ impl Actor {
         &self,
         file: &Path,
         seed: u64,
-        nodes: Option<usize>,
+        instead: Instead,
         draw: bool,
     ) -> anyhow::Result<Value> {
         match self {
             Self::Component(component) => {
-                let scenario = read(file, nodes)?;
+                let scenario = read(file, instead)?;
                 let mut run = Run::new(scenario, seed, component.clone(), kind);
                 if draw {
                     run.draw();
@@ -176,11 +198,11 @@ impl Actor {
                 Ok(serde_json::to_value(run.play(&mut progress))?)
             }
             Self::Native(program) => {
-                read(file, nodes)?; // Its faults are told better here.
-                run_native(program, file, seed, nodes, draw)
+                read(file, instead)?; // Its faults are told better here.
+                run_native(program, file, seed, instead, draw)
             }
             Self::Real(gossip, ear, place) => {
-                let scenario = read(file, nodes)?;
+                let scenario = read(file, instead)?;
                 let files = (gossip.path(), ear.path());
                 let stage = real::Real::new(&scenario, seed, files, *place == Where::Processes)?;
                 let mut play = Play::new(scenario, seed, stage)?;
@@ -204,7 +226,7 @@ fn component(actor: &Path, option: &str) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-fn read(file: &Path, nodes: Option<usize>) -> anyhow::Result<Scenario> {
+fn read(file: &Path, instead: Instead) -> anyhow::Result<Scenario> {
     let text = std::fs::read_to_string(file).with_context(|| {
         format!(
             "can't read {}: name a scenario's file, `report`, `compare` or `papers`",
@@ -213,9 +235,7 @@ fn read(file: &Path, nodes: Option<usize>) -> anyhow::Result<Scenario> {
     })?;
     let mut scenario =
         Scenario::read(&text).with_context(|| format!("{} can't be played", file.display()))?;
-    if let Some(nodes) = nodes {
-        scenario.nodes = nodes;
-    }
+    instead.change(&mut scenario);
     Ok(scenario)
 }
 
@@ -251,13 +271,16 @@ fn run_native(
     program: &Path,
     file: &Path,
     seed: u64,
-    nodes: Option<usize>,
+    instead: Instead,
     draw: bool,
 ) -> anyhow::Result<Value> {
     let mut command = Command::new(program);
     command.arg(file).arg(format!("seed={seed}")).arg(format!("draw={draw}"));
-    if let Some(nodes) = nodes {
+    if let Some(nodes) = instead.nodes {
         command.arg(format!("nodes={nodes}"));
+    }
+    if let Some(rule) = instead.rule {
+        command.arg(format!("rule={}", rule.name()));
     }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let said = child.stderr.take().context("it has no standard error")?;

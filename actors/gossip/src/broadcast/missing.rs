@@ -62,6 +62,11 @@ impl Missing {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether a message is waited for.
+    pub fn awaits(&self, id: Id) -> bool {
+        self.wanted.contains_key(&id)
+    }
+
     /// A message came. Gives the neighbour that it had been asked of, if it had.
     pub fn arrived(&mut self, now: Duration, id: Id, from: u32) -> Option<u32> {
         let wanted = self.wanted.remove(&id)?;
@@ -169,6 +174,9 @@ impl Broadcast {
         let soon = self.soon(link);
         for id in ids {
             if self.lacks(*id) {
+                if !self.missing.awaits(*id) {
+                    self.first(link);
+                }
                 self.missing.announced(now, link, *id, usual, soon);
             }
         }

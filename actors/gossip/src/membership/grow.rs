@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Act, Membership, Phase};
+use super::{Act, Conductivity, Membership, Phase};
 use crate::event::{Counts, Node};
 use crate::limits::{ACTIVE, LINKS, PEERS, UNBIASED, WALK};
 use crate::wire::{Entry, Want, Why, Wire};
@@ -135,8 +135,10 @@ impl Membership {
         acts: &mut Vec<Act>,
     ) {
         let unbiased = self.active().filter(|(_, member)| !member.biased).count();
+        let flow = Conductivity::among(now, self.active().map(|(_, member)| member.flow));
         let Some(member) = self.links.get_mut(&link) else { return };
         member.phase = Phase::Active;
+        member.flow = flow;
         member.biased = unbiased >= UNBIASED;
         let node = member.node;
         self.passive.put_on(&node);

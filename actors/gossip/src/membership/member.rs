@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::codec::{Reader, Writer};
 use crate::event::Node;
+use crate::membership::physarum::Conductivity;
 use crate::saved::{Saved, saved};
 use crate::wire::Want;
 
@@ -22,11 +23,13 @@ pub struct Member {
     pub biased: bool,
     /// Messages come over it, or go: it is not given up without need.
     pub useful: bool,
+    /// How many messages it has lately been the first to bring.
+    pub flow: Conductivity,
     /// Walks and shuffles from it in this second.
     pub walks: u32,
 }
 
-saved!(Member { node, origin, phase, since, rtt, biased, useful, walks });
+saved!(Member { node, origin, phase, since, rtt, biased, useful, flow, walks });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

@@ -4,10 +4,13 @@
 //! the candidate's farthest neighbour. The two in the middle become neighbours, and the two that
 //! are let go are told of each other, so that all keep as many as they had. The first
 //! [`UNBIASED`](crate::limits::UNBIASED) neighbours of a node are never given up for this.
+//!
+//! By the Physarum-like rule it is not the farthest that is given up but the one that has brought
+//! hardly anything first, for whomever: ways are tried, and those that bring news stay.
 
 use std::time::Duration;
 
-use super::{Act, Member, Membership, Phase};
+use super::{Act, Member, Membership, Phase, Rule};
 use crate::event::{Counts, Node};
 use crate::limits::PEERS;
 use crate::wire::{Want, Why, Wire};
@@ -15,7 +18,7 @@ use crate::wire::{Want, Why, Wire};
 impl Membership {
     /// Measures the way to a node that might be nearer than a neighbour.
     pub(super) fn look_nearer(&mut self, now: Duration, acts: &mut Vec<Act>) {
-        if self.farthest(None).is_none() || self.count() < self.wanted() {
+        if self.worst(now, None).is_none() || self.count() < self.wanted() {
             return;
         }
         let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
@@ -29,11 +32,11 @@ impl Membership {
 
     /// The round trip on a probing link is known.
     pub(super) fn measured(&mut self, now: Duration, link: u32, acts: &mut Vec<Act>) {
-        let farthest = self.farthest(None);
+        let worst = self.worst(now, None);
         let Some(member) = self.links.get_mut(&link) else { return };
         let rtt = member.rtt.unwrap_or(Duration::MAX);
-        match farthest {
-            Some((_, old, old_rtt)) if rtt < old_rtt * 4 / 5 => {
+        match worst {
+            Some((_, old, old_rtt)) if rtt < old_rtt.saturating_mul(4) / 5 => {
                 member.phase = Phase::Offered(old);
                 member.since = now;
                 let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
@@ -58,7 +61,7 @@ impl Membership {
         acts: &mut Vec<Act>,
     ) {
         let room = self.count() < self.wanted();
-        let farthest = self.farthest(Some(old)).filter(|(_, _, theirs)| rtt < *theirs);
+        let worst = self.worst(now, Some(old)).filter(|(_, _, theirs)| rtt < *theirs);
         let peers = self.some_peers(0, PEERS);
         let origin = self.origin;
         let Some(member) = self.links.get_mut(&link) else { return };
@@ -66,7 +69,7 @@ impl Membership {
             return;
         }
         let you = member.node;
-        let accepted = room || farthest.is_some();
+        let accepted = room || worst.is_some();
         acts.push(Act::Say(link, Wire::Welcome { accepted, origin, you, peers }));
         if !accepted {
             return;
@@ -76,16 +79,23 @@ impl Membership {
         if let Some(member) = self.links.get_mut(&link) {
             member.biased = true;
         }
-        if let Some((farther, ..)) = farthest.filter(|_| !room) {
-            self.leave(now, farther, Why::Farther, Some(old), counts, acts);
+        if let Some((worst, ..)) = worst.filter(|_| !room) {
+            self.leave(now, worst, Why::Farther, Some(old), counts, acts);
         }
     }
 
-    /// The farthest neighbour that may be given up: its link, its node, its round trip.
-    fn farthest(&self, but: Option<Node>) -> Option<(u32, Node, Duration)> {
+    /// The neighbour that may be given up for one nearer than so: its link, its node, its round
+    /// trip; by the Physarum-like rule for any.
+    fn worst(&self, now: Duration, but: Option<Node>) -> Option<(u32, Node, Duration)> {
         // Links that messages go over stay: the tree finds nearer ones by itself first.
         let may = |member: &Member| member.biased && !member.useful && Some(member.node) != but;
         let may = self.active().filter(|(_, member)| may(member));
+        if self.rule == Rule::Physarum {
+            let widest = self.active().map(|(_, member)| member.flow.now(now)).max()?;
+            let weak = may.filter(|(_, member)| member.flow.is_weak(now, widest));
+            let weakest = weak.min_by_key(|(link, member)| (member.flow.now(now), *link));
+            return weakest.map(|(link, member)| (link, member.node, Duration::MAX));
+        }
         let known = may.filter_map(|(link, member)| Some((link, member.node, member.rtt?)));
         known.max_by_key(|(link, _, rtt)| (*rtt, *link))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::play::Play;
 use super::report::Report;
-use super::{Finished, Scenario, Stage};
+use super::{Finished, Rule, Scenario, Stage};
 use crate::network::nanoseconds;
 use crate::{Baseline, Component, Role, Simulation, Tally, World};
 
@@ -17,11 +17,16 @@ pub struct Run(Play<Simulated>);
 struct Simulated {
     sim: Simulation,
     component: Component,
+    rule: Rule,
 }
 
 /// Tells frames apart.
 type KindOf = fn(&[u8]) -> &'static str;
 
+/// The name of each node's actor.
+const PROTOCOL: &str = "it";
+/// `{"Choose": "physarum"}` in DAG-CBOR.
+const CHOOSE_PHYSARUM: &[u8] = b"\xa1\x66Choose\x68physarum";
 /// The topic of all messages.
 const TOPIC: [u8; 16] = [7; 16];
 
@@ -46,7 +51,8 @@ impl Run {
         let mut sim = Simulation::new(seed, scenario.network());
         sim.boot_within(scenario.boot);
         sim.count_with(Tally::new(kind));
-        Self(certain(Play::with(scenario, seed, Simulated { sim, component }, baseline)))
+        let stage = Simulated { sim, component, rule: scenario.rule };
+        Self(certain(Play::with(scenario, seed, stage, baseline)))
     }
 
     /// Puts what there is to draw in the report.
@@ -72,6 +78,13 @@ fn certain<T>(outcome: Result<T, Infallible>) -> T {
 }
 
 impl Simulated {
+    /// Tells a node's protocol what it must know besides what is usual.
+    fn brief(&mut self, node: usize) {
+        let Rule::Physarum = self.rule else { return };
+        let protocol = self.sim.key(node, PROTOCOL);
+        self.sim.post(protocol, CHOOSE_PHYSARUM.to_vec());
+    }
+
     fn tally(&mut self, change: impl FnOnce(&mut Tally)) {
         self.sim.tally().map(change);
     }
@@ -109,13 +122,14 @@ impl Stage for Simulated {
         self.sim.peers(node, contacts);
         self.sim.drift(node, drift);
         let role = Role {
-            name: "it".into(),
+            name: PROTOCOL.into(),
             world: World::Protocol,
             component: self.component.clone(),
             grants: BTreeMap::new(),
             open: false,
         };
         self.sim.place(node, role);
+        self.brief(node);
         Ok(())
     }
 
@@ -160,6 +174,7 @@ impl Stage for Simulated {
             self.sim.wipe(node);
         }
         self.sim.restart(node);
+        self.brief(node);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::table::Written;
-use super::{Actor, Sim};
+use super::{Actor, Instead, Sim};
 
 /// A figure, what the paper says, where it says it, and why ours may differ.
 struct Line {
@@ -28,7 +28,7 @@ const CRASHES: [(f64, &str); 7] = [
 /// HyParView's and Plumtree's first tables, and the reliability after crashes.
 pub fn papers(sim: &Sim) -> anyhow::Result<()> {
     let actor = Actor::of(sim)?;
-    let nodes = sim.nodes.unwrap_or(10_000);
+    let nodes = sim.instead.nodes.unwrap_or(10_000);
     let mut all = Vec::new();
     for seed in &sim.seed {
         let at_rest = play(
@@ -62,7 +62,7 @@ fn play(actor: &Actor, seed: u64, nodes: usize, steps: &str) -> anyhow::Result<V
          steps = [{steps}]\n"
     );
     let file = Written::new("scenario.toml", text.as_bytes())?;
-    actor.play(file.path(), seed, None).context("a scenario of the papers")
+    actor.play(file.path(), seed, Instead::default()).context("a scenario of the papers")
 }
 
 fn overlay(seen: &Value) -> Vec<Line> {

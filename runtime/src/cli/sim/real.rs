@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use sim::scenario::From;
+use serde_json::{Value, json};
+use sim::scenario::{From, Rule};
 use sim::{Report, Scenario, Simulation, Stage, Step};
 
 use crate::limits::Limits;
@@ -59,6 +59,7 @@ pub struct Real {
     map: Simulation,
     rest: String,
     processes: bool,
+    rule: Rule,
     /// What is otherwise here than the scenario says.
     otherwise: Vec<String>,
     round: Round,
@@ -123,6 +124,7 @@ impl Real {
             map: Simulation::new(seed, scenario.network()),
             rest,
             processes,
+            rule: scenario.rule,
             otherwise: otherwise(scenario),
             round: Round::new(all),
             places,
@@ -144,7 +146,14 @@ impl Real {
             .collect();
         self.places[node]
             .start(&peers.join(", "), &self.rest, self.processes)
-            .with_context(|| format!("node {node}"))
+            .with_context(|| format!("node {node}"))?;
+        if self.rule == Rule::Physarum {
+            let choose = json!({ "Choose": "physarum" });
+            for (_, chosen) in self.ask::<Value>(&[node], GOSSIP, &choose) {
+                chosen?;
+            }
+        }
+        Ok(())
     }
 
     fn up(&self) -> Vec<usize> {

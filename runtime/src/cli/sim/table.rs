@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use sim::{Baseline, METRICS, Report, Run, Scenario};
 
-use super::{Actor, Sim, progress, read};
+use super::{Actor, Instead, Sim, progress, read};
 
 /// One run, a line for each step.
 pub fn rows(report: &Value) {
@@ -62,13 +62,13 @@ pub fn report(sim: &Sim) -> anyhow::Result<()> {
     files.sort();
     let mut all = Vec::new();
     for file in files {
-        let scenario = read(&file, sim.nodes)?;
+        let scenario = read(&file, sim.instead)?;
         if scenario.reach.is_empty() {
             continue;
         }
         let mut means: BTreeMap<&String, f64> = BTreeMap::new();
         for seed in &sim.seed {
-            let report = actor.play(&file, *seed, sim.nodes)?;
+            let report = actor.play(&file, *seed, sim.instead)?;
             for name in scenario.reach.keys() {
                 let value = metric(&report, name).unwrap_or(f64::NAN);
                 *means.entry(name).or_default() += value / sim.seed.len() as f64;
@@ -119,7 +119,7 @@ fn metric(report: &Value, name: &str) -> Option<f64> {
 /// Gossip beside the baselines, with and without crashes.
 pub fn compare(sim: &Sim) -> anyhow::Result<()> {
     let actor = Actor::of(sim)?;
-    let nodes = sim.nodes.unwrap_or(500);
+    let nodes = sim.instead.nodes.unwrap_or(500);
     let mut all = Vec::new();
     for crashes in [0.0, 0.2] {
         let text = format!(
@@ -140,7 +140,9 @@ pub fn compare(sim: &Sim) -> anyhow::Result<()> {
                 .collect();
             all.push(json!({ "protocol": name, "crashes": crashes, "figures": figures }));
         };
-        let played = seeds.iter().map(|seed| actor.play(file.path(), *seed, None));
+        let played = seeds
+            .iter()
+            .map(|seed| actor.play(file.path(), *seed, Instead { nodes: None, ..sim.instead }));
         add("gossip", played.collect::<anyhow::Result<_>>()?);
         let baselines = [
             Baseline::Flood { hops: 7 },
