@@ -1,6 +1,6 @@
 //! Plays a scenario with gossip compiled natively: `edge-host sim --native` runs this.
 //!
-//! Arguments: the scenario's file, and `KEY=VALUE` for seed, nodes, rule, and whether what there is
+//! Arguments: the scenario's file, and `KEY=VALUE` for what is otherwise than it says, the seed, and whether what there is
 //! to draw is to be in the report.
 
 use std::process::ExitCode;
@@ -34,11 +34,12 @@ fn play() -> Result<String, Box<dyn std::error::Error>> {
             Some(("rule", value)) => {
                 scenario.rule = serde_json::from_value(serde_json::Value::from(value))?;
             }
+            Some(("crash", value)) => scenario.crash(value.parse()?),
+            Some(("rounds", value)) => scenario.shorten(value.parse()?),
             Some(("draw", value)) => draw = value.parse()?,
             _ => {
-                return Err(
-                    format!("{argument:?}: write seed=N, nodes=N, rule=RULE or draw=true").into()
-                );
+                let keys = "seed=N, nodes=N, rule=RULE, crash=SHARE, rounds=N or draw=true";
+                return Err(format!("{argument:?}: write {keys}").into());
             }
         }
     }

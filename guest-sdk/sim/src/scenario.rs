@@ -7,6 +7,7 @@
 //! steps = [{ wait = "1s" }, { rounds = 30, senders = "random" }]
 //! ```
 
+mod healing;
 mod overlay;
 mod play;
 mod report;
@@ -75,6 +76,9 @@ pub struct Scenario {
     /// By what gossip chooses between neighbours.
     #[serde(default)]
     pub rule: Rule,
+    /// Between two shuffles of a settled node, which `heal_cycles` is counted in.
+    #[serde(default = "cycle", deserialize_with = "span")]
+    pub cycle: Duration,
     /// What happens, in this order.
     pub steps: Vec<Step>,
 }
@@ -244,6 +248,20 @@ impl Scenario {
         }
     }
 
+    /// So many nodes, or this share, crash wherever some crash at once.
+    pub fn crash(&mut self, number: f64) {
+        for crash in self.steps.iter_mut().filter_map(|step| step.crash.as_mut()) {
+            *crash = number;
+        }
+    }
+
+    /// No step has more rounds than this.
+    pub fn shorten(&mut self, most: u32) {
+        for rounds in self.steps.iter_mut().filter_map(|step| step.rounds.as_mut()) {
+            *rounds = most.min(*rounds);
+        }
+    }
+
     /// How many rounds there are in all, to tell how far a run is.
     pub fn rounds(&self) -> u32 {
         self.steps.iter().filter_map(|step| step.rounds).sum()
@@ -276,6 +294,10 @@ fn delay() -> (Duration, Duration) {
 }
 
 fn patience() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn cycle() -> Duration {
     Duration::from_secs(10)
 }
 

@@ -68,6 +68,13 @@ struct Instead {
     /// By what gossip chooses neighbours, in place of what the scenario says: nearest or physarum.
     #[arg(long, value_name = "RULE", value_parser = rule)]
     rule: Option<Rule>,
+    /// How many nodes, or which share, crash where some crash at once, in place of what the
+    /// scenario says.
+    #[arg(long, value_name = "SHARE")]
+    crash: Option<f64>,
+    /// Rounds of each step at the most.
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
 }
 
 fn rule(text: &str) -> Result<Rule, serde_json::Error> {
@@ -78,6 +85,12 @@ impl Instead {
     fn change(self, scenario: &mut Scenario) {
         scenario.nodes = self.nodes.unwrap_or(scenario.nodes);
         scenario.rule = self.rule.unwrap_or(scenario.rule);
+        if let Some(number) = self.crash {
+            scenario.crash(number);
+        }
+        if let Some(most) = self.rounds {
+            scenario.shorten(most);
+        }
     }
 }
 
@@ -276,12 +289,10 @@ fn run_native(
 ) -> anyhow::Result<Value> {
     let mut command = Command::new(program);
     command.arg(file).arg(format!("seed={seed}")).arg(format!("draw={draw}"));
-    if let Some(nodes) = instead.nodes {
-        command.arg(format!("nodes={nodes}"));
-    }
-    if let Some(rule) = instead.rule {
-        command.arg(format!("rule={}", rule.name()));
-    }
+    command.args(instead.nodes.map(|nodes| format!("nodes={nodes}")));
+    command.args(instead.rule.map(|rule| format!("rule={}", rule.name())));
+    command.args(instead.crash.map(|crash| format!("crash={crash}")));
+    command.args(instead.rounds.map(|rounds| format!("rounds={rounds}")));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let said = child.stderr.take().context("it has no standard error")?;
     // Its answer is one line at the end, longer than a pipe holds: both are read at once.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::healing::Healing;
 use super::report::{METRICS, Report, Row};
 use super::{Overlay, Picture, Scenario, Senders, Stage, Step};
 use crate::Baseline;
@@ -14,6 +15,7 @@ pub struct Play<S> {
     chance: Chance,
     seed: u64,
     crashed: Vec<usize>,
+    healing: Option<Healing>,
     baseline: Option<Baseline>,
     /// Rounds played so far.
     played: u32,
@@ -45,9 +47,17 @@ impl<S: Stage> Play<S> {
     ) -> Result<Self, S::Fault> {
         // Not the network's chance: what happens does not hang on what is done about it.
         let chance = Chance::new(!seed);
-        let crashed = Vec::new();
-        let mut play =
-            Self { stage, scenario, chance, seed, crashed, baseline, played: 0, picture: None };
+        let mut play = Self {
+            stage,
+            scenario,
+            chance,
+            seed,
+            crashed: Vec::new(),
+            healing: None,
+            baseline,
+            played: 0,
+            picture: None,
+        };
         play.add(play.scenario.nodes)?;
         play.stage.begun()?;
         Ok(play)
@@ -106,6 +116,7 @@ impl<S: Stage> Play<S> {
             "rounds" => self.rounds(step, &mut row, progress)?,
             "wait" => self.stage.wait(step.wait.unwrap_or_default())?,
             "crash" => {
+                self.healing = Some(Healing::new(self.stage.now()));
                 for node in self.some(step.crash.unwrap_or_default()) {
                     self.fell(node)?;
                 }
@@ -188,6 +199,10 @@ impl<S: Stage> Play<S> {
             }
             self.stage.until(began + timeout)?;
             let (told, missing) = self.stage.finish()?;
+            let all = told.delivered == told.expected;
+            let healing = self.healing.as_mut();
+            let cycles = healing.and_then(|it| it.round(began, all, self.scenario.cycle));
+            row.heal_cycles = row.heal_cycles.or(cycles);
             row.round(told, missing);
             if let Some(every) = step.every {
                 self.stage.wait((began + every).saturating_sub(self.stage.now()))?;

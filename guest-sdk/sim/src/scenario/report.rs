@@ -78,6 +78,10 @@ pub struct Row {
     /// Seconds until all nodes were one overlay again, after a heal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healed_s: Option<f64>,
+    /// Cycles after a crash until ten messages in a row, the first of them sent then, reach all
+    /// survivors; in the step of the tenth. See `cycle` of [`Scenario`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heal_cycles: Option<u32>,
     /// The overlay, where the step looked at it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlay: Option<Overlay>,
@@ -132,7 +136,7 @@ pub struct Rounds {
 }
 
 /// The names that [`Report::metric`] knows. Messages and bytes are those of a round.
-pub const METRICS: [&str; 12] = [
+pub const METRICS: [&str; 13] = [
     "rmr",
     "ldh",
     "ldt_ms",
@@ -145,6 +149,7 @@ pub const METRICS: [&str; 12] = [
     "clustering",
     "path",
     "healed_s",
+    "heal_cycles",
 ];
 /// Names of kinds that count as evictions.
 const EVICTIONS: &str = "leave";
@@ -194,6 +199,7 @@ impl Row {
             "messages" => per(self.messages),
             "bytes" => per(self.bytes),
             "clustering" => overlay.map(|overlay| overlay.clustering),
+            "heal_cycles" => self.heal_cycles.map(f64::from),
             "path" => overlay.map(|overlay| overlay.path),
             _ => None,
         }

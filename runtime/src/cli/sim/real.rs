@@ -32,7 +32,7 @@ const ROUND: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 /// The scenario's figures that real nodes show.
-const MEASURED: [&str; 9] = [
+const MEASURED: [&str; 10] = [
     "rmr",
     "ldt_ms",
     "ldt_p99_ms",
@@ -42,6 +42,7 @@ const MEASURED: [&str; 9] = [
     "clustering",
     "path",
     "healed_s",
+    "heal_cycles",
 ];
 
 /// What real nodes don't count.

@@ -44,6 +44,9 @@ pub fn rows(report: &Value) {
             let comma = if line.ends_with(':') { "" } else { "," };
             line += &format!("{comma} one overlay after {seconds:.1} s");
         }
+        if let Some(cycles) = row["heal_cycles"].as_u64() {
+            line += &format!(", healed after {cycles} cycles");
+        }
         println!("{}", line.trim_end_matches([',', ':']));
     }
     if report["trace"].is_string() {
