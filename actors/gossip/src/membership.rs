@@ -223,15 +223,17 @@ impl Membership {
             Some(Phase::Active) => {
                 counts.lost += 1;
                 acts.push(Act::Down(link, true));
-                self.meet(Entry { node, age: 1 });
-                if !there {
+                if there {
+                    self.meet(Entry { node, age: 1 });
+                    self.passive.put_off(now, &node);
+                } else {
                     self.lost.add(now, node);
                 }
-                self.passive.put_off(now, &node);
             }
             // It did not even answer: its protocol is not there, or has no room for a link.
             Some(Phase::Asked(_) | Phase::Offered(_)) => self.passive.put_off(now, &node),
-            None if asked.is_some() => self.passive.put_off(now, &node),
+            None if asked.is_some() && there => self.passive.put_off(now, &node),
+            None if asked.is_some() => self.passive.gone(now, &node),
             Some(Phase::Opened | Phase::Over) | None => {}
         }
         self.fill(now, &mut acts);
@@ -322,7 +324,7 @@ impl Membership {
             self.opening.iter().filter(|(_, (_, at))| late(*at)).map(|(node, _)| *node).collect();
         for node in given_up {
             self.opening.remove(&node);
-            self.passive.put_off(now, &node);
+            self.passive.gone(now, &node);
         }
         self.shed(now, &mut acts);
         if now >= self.shuffle_at && self.count() > 0 {

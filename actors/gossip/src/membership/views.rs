@@ -29,20 +29,28 @@ struct Known {
     /// Not to be tried before this time.
     not_before: Duration,
     wait: Duration,
+    /// It was tried, and did not answer.
+    gone: bool,
 }
 
-saved!(Known { entry, not_before, wait });
+saved!(Known { entry, not_before, wait, gone });
 
 impl Passive {
-    /// Takes a name in; the oldest of all goes where there is no room.
+    /// Takes a name in. Where there is no room, one that did not answer goes, else the oldest: after
+    /// a crash of many the few names that still stand for somebody are not to be lost.
     pub fn add(&mut self, entry: Entry, chance: &mut Chance) {
         if let Some(known) = self.0.iter_mut().find(|known| known.entry.node == entry.node) {
             known.entry.age = known.entry.age.min(entry.age);
             return;
         }
-        let known = Known { entry, not_before: Duration::ZERO, wait: AGAIN_FIRST / 4 };
+        let wait = AGAIN_FIRST / 4;
+        let known = Known { entry, not_before: Duration::ZERO, wait, gone: false };
         if self.0.len() < PASSIVE {
             return self.0.push(known);
+        }
+        if let Some(gone) = self.0.iter_mut().find(|known| known.gone) {
+            *gone = known;
+            return;
         }
         let oldest = self.0.iter().map(|known| known.entry.age).max().unwrap_or(0);
         let of_age = |known: &Known| known.entry.age == oldest;
@@ -51,6 +59,19 @@ impl Passive {
         let places = self.0.iter_mut().filter(|known| of_age(known));
         if let Some(place) = places.into_iter().nth(drawn).filter(|_| oldest >= entry.age) {
             *place = known;
+        }
+    }
+
+    /// Whether a name that is not there can be taken in for none, or for one that did not answer.
+    pub fn has_room(&self) -> bool {
+        self.0.len() < PASSIVE || self.0.iter().any(|known| known.gone)
+    }
+
+    /// It did not answer. A name that is not there already is not taken in for that.
+    pub fn gone(&mut self, now: Duration, node: &Node) {
+        self.put_off(now, node);
+        if let Some(known) = self.0.iter_mut().find(|known| known.entry.node == *node) {
+            known.gone = true;
         }
     }
 
@@ -65,6 +86,7 @@ impl Passive {
     /// It can be tried at once.
     pub fn put_on(&mut self, node: &Node) {
         if let Some(known) = self.0.iter_mut().find(|known| known.entry.node == *node) {
+            known.gone = false;
             known.not_before = Duration::ZERO;
             known.wait = AGAIN_FIRST / 4;
         }
@@ -158,5 +180,40 @@ impl Lost {
         self.tokens -= 1;
         self.turn = (self.turn + 1) % self.nodes.len();
         Some(self.nodes[self.turn].0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn entry(number: usize, age: u8) -> Entry {
+        Entry { node: [number as u8; 32], age }
+    }
+
+    #[test]
+    fn a_name_that_did_not_answer_goes_first_and_the_oldest_next() {
+        let (mut passive, mut chance) = (Passive::default(), Chance::new(1));
+        for number in 0..PASSIVE {
+            assert!(passive.has_room());
+            passive.add(entry(number, if number == 3 { 9 } else { 1 }), &mut chance);
+        }
+        assert!(!passive.has_room());
+        // Who has no room now answers: it is no reason to forget it.
+        passive.put_off(NOW, &entry(4, 0).node);
+        assert!(!passive.has_room());
+        passive.gone(NOW, &entry(5, 0).node);
+        assert!(passive.has_room());
+        passive.add(entry(100, 0), &mut chance);
+        assert!(!passive.contains(&entry(5, 0).node) && !passive.has_room());
+        passive.add(entry(101, 0), &mut chance);
+        assert!(!passive.contains(&entry(3, 0).node));
+        assert_eq!(passive.len(), PASSIVE);
+        // One that answers again is like any other.
+        passive.gone(NOW, &entry(6, 0).node);
+        passive.put_on(&entry(6, 0).node);
+        assert!(!passive.has_room());
     }
 }

@@ -96,8 +96,12 @@ impl Membership {
     }
 
     pub(super) fn meet_all(&mut self, peers: &[Entry]) {
+        // Who looks for neighbours does not let go of names untried for those that others have.
+        let short = self.count() < self.wanted();
         for entry in peers {
-            self.meet(*entry);
+            if !short || self.passive.has_room() {
+                self.meet(*entry);
+            }
         }
     }
 
