@@ -112,10 +112,10 @@ impl Membership {
             }
             Phase::Offered(old) if accepted => {
                 self.activate(now, link, false, counts, acts);
-                if let Some(member) = self.links.get_mut(&link) {
-                    member.biased = true;
+                if let Some(old) = self.link_to(old) {
+                    self.take_after(link, old);
+                    self.leave(now, old, Why::Replaced, None, counts, acts);
                 }
-                self.leave_node(now, old, counts, acts);
             }
             Phase::Asked(_) | Phase::Offered(_) => {
                 self.passive.put_off(now, &node);
@@ -160,10 +160,13 @@ impl Membership {
         counts: &mut Counts,
         acts: &mut Vec<Act>,
     ) {
-        let found = self.active().find(|(_, member)| member.node == node).map(|(link, _)| link);
-        if let Some(link) = found {
+        if let Some(link) = self.link_to(node) {
             self.leave(now, link, Why::Replaced, None, counts, acts);
         }
+    }
+
+    fn link_to(&self, node: Node) -> Option<u32> {
+        self.active().find(|(_, member)| member.node == node).map(|(link, _)| link)
     }
 
     pub(super) fn leave(

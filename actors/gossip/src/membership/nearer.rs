@@ -2,8 +2,9 @@
 //!
 //! Four nodes take part: this one, its farthest neighbour `old`, a candidate that is nearer, and
 //! the candidate's farthest neighbour. The two in the middle become neighbours, and the two that
-//! are let go are told of each other, so that all keep as many as they had. The first
-//! [`UNBIASED`](crate::limits::UNBIASED) neighbours of a node are never given up for this.
+//! are let go are told of each other, so that all keep as many as they had.
+//! [`UNBIASED`](crate::limits::UNBIASED) neighbours of a node are never given up for this, but once
+//! each for a node that is drawn from all, which the first neighbours of a new node are not.
 //!
 //! By the Physarum-like rule it is not the farthest that is given up but the one that has brought
 //! hardly anything first, for whomever: ways are tried, and those that bring news stay.
@@ -12,13 +13,13 @@ use std::time::Duration;
 
 use super::{Act, Member, Membership, Phase, Rule};
 use crate::event::{Counts, Node};
-use crate::limits::PEERS;
+use crate::limits::{PEERS, SETTLED};
 use crate::wire::{Want, Why, Wire};
 
 impl Membership {
     /// Measures the way to a node that might be nearer than a neighbour.
     pub(super) fn look_nearer(&mut self, now: Duration, acts: &mut Vec<Act>) {
-        if self.worst(now, None).is_none() || self.count() < self.wanted() {
+        if self.spare(now, None).is_none() || self.count() < self.wanted() {
             return;
         }
         let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
@@ -32,10 +33,10 @@ impl Membership {
 
     /// The round trip on a probing link is known.
     pub(super) fn measured(&mut self, now: Duration, link: u32, acts: &mut Vec<Act>) {
-        let worst = self.worst(now, None);
+        let spare = self.spare(now, None);
         let Some(member) = self.links.get_mut(&link) else { return };
         let rtt = member.rtt.unwrap_or(Duration::MAX);
-        match worst {
+        match spare {
             Some((_, old, old_rtt)) if rtt < old_rtt.saturating_mul(4) / 5 => {
                 member.phase = Phase::Offered(old);
                 member.since = now;
@@ -61,7 +62,7 @@ impl Membership {
         acts: &mut Vec<Act>,
     ) {
         let room = self.count() < self.wanted();
-        let worst = self.worst(now, Some(old)).filter(|(_, _, theirs)| rtt < *theirs);
+        let spare = self.spare(now, Some(old)).filter(|(_, _, theirs)| rtt < *theirs);
         let peers = self.some_peers(0, PEERS);
         let origin = self.origin;
         let Some(member) = self.links.get_mut(&link) else { return };
@@ -69,7 +70,7 @@ impl Membership {
             return;
         }
         let you = member.node;
-        let accepted = room || worst.is_some();
+        let accepted = room || spare.is_some();
         acts.push(Act::Say(link, Wire::Welcome { accepted, origin, you, peers }));
         if !accepted {
             return;
@@ -79,9 +80,35 @@ impl Membership {
         if let Some(member) = self.links.get_mut(&link) {
             member.biased = true;
         }
-        if let Some((worst, ..)) = worst.filter(|_| !room) {
-            self.leave(now, worst, Why::Farther, Some(old), counts, acts);
+        if let Some((spare, ..)) = spare.filter(|_| !room) {
+            self.take_after(link, spare);
+            self.leave(now, spare, Why::Farther, Some(old), counts, acts);
         }
+    }
+
+    /// A new neighbour is what the one was that is given up for it: chosen for being near, or not.
+    pub(super) fn take_after(&mut self, link: u32, old: u32) {
+        let biased = self.links.get(&old).is_some_and(|member| member.biased);
+        if let Some(member) = self.links.get_mut(&link) {
+            member.biased = biased;
+        }
+    }
+
+    /// The neighbour that is given up next.
+    fn spare(&self, now: Duration, but: Option<Node>) -> Option<(u32, Node, Duration)> {
+        self.early(but).or_else(|| self.worst(now, but))
+    }
+
+    /// One that was found while this node was new and knew only others that were: who joined at
+    /// about the same time are neighbours of each other, and one after the other is given up for a
+    /// node from anywhere.
+    fn early(&self, but: Option<Node>) -> Option<(u32, Node, Duration)> {
+        let since = self.since? + SETTLED;
+        let early = |member: &Member| {
+            !member.biased && !member.useful && member.since < since && Some(member.node) != but
+        };
+        let found = self.active().find(|(_, member)| early(member));
+        found.map(|(link, member)| (link, member.node, Duration::MAX))
     }
 
     /// The neighbour that may be given up for one nearer than so: its link, its node, its round
