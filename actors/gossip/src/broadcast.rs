@@ -231,6 +231,9 @@ impl Broadcast {
             neighbour.has(id);
             neighbour.unanswered = 0;
         }
+        if let Some(tree) = post.tree {
+            self.side_brought(now, tree, from);
+        }
         let named = self.missing.awaits(id);
         let asked = self.missing.arrived(now, id, from);
         if let Some(asked) = asked.and_then(|link| self.links.get_mut(&link)) {
@@ -239,8 +242,11 @@ impl Broadcast {
         if !self.is_new(now, &post, counts) {
             return self.duplicate(from, tree, &post, out);
         }
-        if asked == Some(from) && post.age < YOUNG && post.tree.is_none() {
-            self.graft(now, from, out);
+        if asked == Some(from) && post.age < YOUNG {
+            match post.tree {
+                None => self.graft(now, from, out),
+                Some(tree) => self.side_missed(now, tree, from, out),
+            }
         }
         counts.delivered += 1;
         if !named {

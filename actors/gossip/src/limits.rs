@@ -100,7 +100,7 @@ pub const LAZY: Duration = Duration::from_millis(20);
 pub const AWAIT_LEAST: Duration = Duration::from_millis(40);
 
 /// ... or after this, of a neighbour that is far nearer than others, ...
-pub const AWAIT_NEAR: Duration = Duration::from_millis(5);
+pub const AWAIT_NEAR: Duration = Duration::from_micros(4500);
 
 /// ... at the most, ...
 pub const AWAIT_MOST: Duration = Duration::from_secs(2);

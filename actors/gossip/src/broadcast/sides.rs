@@ -55,6 +55,10 @@ struct Place {
     parent: Option<u32>,
     /// Another one that sends at once: where all ways are long, one may fail.
     spare: Option<u32>,
+    /// Messages in a row that the parent did not bring, and the neighbour that sends at once until
+    /// it does again: it may have crashed, and its connection says so late.
+    missed: u32,
+    relief: Option<u32>,
     /// When the number was heard first.
     heard: Duration,
     /// Since when a later number is known that the parent has not brought.
@@ -79,6 +83,8 @@ saved!(Place {
     here,
     parent,
     spare,
+    missed,
+    relief,
     heard,
     newer,
     wave_at,
@@ -87,6 +93,8 @@ saved!(Place {
     below_root,
 });
 
+/// So many messages in a row that the parent did not bring make another neighbour send as well.
+const RELIEF_AFTER: u32 = 2;
 /// What is heard within this is looked at together.
 const HOLD: Duration = Duration::from_millis(30);
 
@@ -158,8 +166,8 @@ impl Broadcast {
     /// Whether a neighbour may send messages of a tree unasked.
     pub(super) fn takes_at_once(&self, tree: Option<u8>, link: u32) -> bool {
         let place = tree.and_then(|tree| self.sides.trees.get(&tree));
-        place.is_some_and(|place| place.spare == Some(link) || !place.leads())
-            || self.sends_at_once(tree, link)
+        let also = |place: &Place| place.spare == Some(link) || place.relief == Some(link);
+        place.is_some_and(|place| also(place) || !place.leads()) || self.sends_at_once(tree, link)
     }
 
     pub(super) fn sides_up(&mut self, link: u32, out: &mut Vec<Output>) {
@@ -184,12 +192,35 @@ impl Broadcast {
                 sides.look_at = Some(now);
             }
             place.below_root &= lost || place.parent != Some(link);
-            for other in [&mut place.parent, &mut place.spare] {
+            for other in [&mut place.parent, &mut place.spare, &mut place.relief] {
                 *other = other.filter(|other| *other != link);
             }
         }
         if self.sides.look_at == Some(now) {
             self.look(now, out);
+        }
+    }
+
+    /// A message of a tree had to be asked for, and this neighbour had it.
+    pub(super) fn side_missed(&mut self, now: Duration, tree: u8, by: u32, out: &mut Vec<Output>) {
+        let Some(place) = self.sides.trees.get_mut(&tree) else { return };
+        if place.parent.is_none_or(|parent| parent == by) {
+            return;
+        }
+        place.missed = place.missed.saturating_add(1);
+        if place.missed >= RELIEF_AFTER && place.relief.is_none() {
+            place.relief = Some(by);
+            self.tell_sides(now, &[], out);
+        }
+    }
+
+    /// A message of a tree came: the parent's say that it is there.
+    pub(super) fn side_brought(&mut self, now: Duration, tree: u8, by: u32) {
+        let place = self.sides.trees.get_mut(&tree);
+        let Some(place) = place.filter(|place| place.parent == Some(by)) else { return };
+        place.missed = 0;
+        if place.relief.take().is_some() {
+            self.sides.trim_at.get_or_insert(now);
         }
     }
 

@@ -157,6 +157,9 @@ impl Broadcast {
         }
         place.here = false;
         place.wave_at = None;
+        if place.parent != Some(by.link) {
+            (place.missed, place.relief) = (0, None);
+        }
         place.below_root = by.side.far == 0;
         place.parent = Some(by.link);
         place.far = by.far;
@@ -222,7 +225,9 @@ fn follows(there: &Neighbour, tree: u8) -> bool {
 /// The trees that one neighbour is followed in.
 fn wanted(sides: &Sides, link: u32) -> u32 {
     // Who has lost its place takes what comes from anywhere.
-    let by = |place: &Place| [place.parent, place.spare].contains(&Some(link)) || !place.leads();
+    let by = |place: &Place| {
+        [place.parent, place.spare, place.relief].contains(&Some(link)) || !place.leads()
+    };
     let trees = sides.trees.iter().filter(|(_, place)| by(place));
     trees.fold(0, |bits, (tree, _)| bits | 1 << tree)
 }

@@ -109,7 +109,7 @@ impl Broadcast {
         place.near = nearest.map_or(u32::MAX, micros);
         place.here = true;
         place.heard = now;
-        (place.parent, place.spare, place.newer) = (None, None, None);
+        (place.parent, place.spare, place.relief, place.newer) = (None, None, None, None);
         place.waves = place.waves.saturating_add(1);
         let wait = (WAVES * (1 << place.waves.min(6))).min(SIDE_WAVE);
         place.wave_at = Some(now + self.chance.about(wait));

@@ -1,7 +1,7 @@
 //! A node among two or three neighbours that say how far they are from the root of a side tree.
 
 use super::*;
-use crate::wire::VERSION;
+use crate::wire::{Id, Post, Stream, VERSION};
 
 const TREE: u8 = 3;
 const BIT: u32 = 1 << TREE;
@@ -43,6 +43,16 @@ impl Node {
             self.broadcast.tick(self.now, 0, &mut self.counts, &mut out);
         }
         self.now = end;
+        said(out)
+    }
+
+    /// A neighbour names a message, or sends it.
+    fn news(&mut self, link: u32, seq: u64, body: bool) -> Vec<(u32, Wire)> {
+        let id = Id { stream: Stream { origin: 7, epoch: 7 }, seq };
+        let post = Post { id, age: 0, hop: 3, tree: Some(TREE), topic: [0; 16], body: vec![0; 9] };
+        let wire = if body { Wire::Post(post) } else { Wire::Have(vec![id]) };
+        let mut out = Vec::new();
+        self.broadcast.hear(self.now, link, wire, &mut self.counts, &mut out);
         said(out)
     }
 
@@ -173,4 +183,27 @@ fn a_tree_that_its_root_gave_up_is_forgotten_and_that_is_passed_on_once() {
     node.hear(2, 0, &[gone]);
     assert_eq!(node.says(ms(400)), [(1, told(0, &[]))]);
     assert_eq!(node.broadcast.side_known(Some(TREE)), None);
+}
+
+#[test]
+fn while_the_parent_brings_nothing_who_has_it_sends_too() {
+    let mut node = Node::new(&[40, 50]);
+    node.hear(1, 0, &[side(1, 30_000)]);
+    node.hear(2, 0, &[side(1, 10_000)]);
+    node.says(HOLD);
+    // Named by the other neighbour, asked of it after a while, and sent: once may be a loss.
+    let fetched = |node: &mut Node, seq| {
+        assert_eq!(node.news(1, seq, false), []);
+        node.says(ms(500));
+        node.news(1, seq, true)
+    };
+    assert_eq!(fetched(&mut node, 1), []);
+    assert_eq!(node.news(2, 1, true), []);
+    assert_eq!(fetched(&mut node, 2), []);
+    assert_eq!(fetched(&mut node, 3), [(1, told(BIT, &[]))]);
+    assert_eq!(node.news(1, 4, true), []);
+    assert_eq!(node.counts.duplicates, 1);
+    // The parent is there again.
+    node.news(2, 4, true);
+    assert_eq!(node.says(ms(1)), [(1, told(0, &[]))]);
 }
