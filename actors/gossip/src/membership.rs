@@ -128,7 +128,7 @@ impl Membership {
         self.rule
     }
 
-    /// Notes which links messages go over, and with how many each was the first since the last time.
+    /// Notes which links messages go over, and with how many each was the first since last time.
     pub fn mark(&mut self, now: Duration, mut traffic: impl FnMut(u32) -> (bool, u32)) {
         for (link, member) in self.links.iter_mut() {
             let (useful, firsts) = traffic(*link);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -9,6 +10,11 @@ use tests::guests::{edge_host, repository};
 
 use crate::fixture::error_line;
 use crate::nodes;
+
+/// How long nodes may take to start, or to be gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a step came to, as far as it must be the same wherever it was played.
 #[derive(Debug, PartialEq)]
@@ -32,10 +38,15 @@ enum Reached {
 }
 
 fn sim(file: &Path, options: &[&str]) -> Result<std::process::Output> {
+    Ok(command(file, options)?.output()?)
+}
+
+fn command(file: &Path, options: &[&str]) -> Result<Command> {
     let mut command = Command::new(edge_host()?);
     command.arg("sim").arg(file).arg("--json");
     command.arg("--actor").arg(&nodes::gossip().file).arg("--ear").arg(&nodes::ear().file);
-    Ok(command.args(options).output()?)
+    command.args(options);
+    Ok(command)
 }
 
 fn scenario(name: &str) -> std::path::PathBuf {
@@ -130,6 +141,35 @@ fn what_real_nodes_can_not_do_is_refused_before_any_starts() -> Result<()> {
         assert!(!output.status.success(), "{name}");
         let said = error_line(&String::from_utf8_lossy(&output.stderr));
         assert!(said.contains(why), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_player_that_is_killed_leaves_no_node_behind() -> Result<()> {
+    let mut player = command(&scenario("crash-8"), &["--real=processes"])?.spawn()?;
+    let of = format!("/proc/{0}/task/{0}/children", player.id());
+    let began = Instant::now();
+    // The last of the eight is about to start, and may not have said yet whom it ends with.
+    let nodes = loop {
+        let nodes = std::fs::read_to_string(&of)?;
+        if nodes.split_whitespace().count() >= 7 || began.elapsed() > PATIENCE {
+            break nodes;
+        }
+        std::thread::sleep(LOOK);
+    };
+    player.kill()?;
+    player.wait()?;
+    let nodes: Vec<&str> = nodes.split_whitespace().collect();
+    assert!(nodes.len() >= 7, "too few started: {nodes:?}");
+    let runs = |pid: &&&str| {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.contains("edge-host") && !state.contains(") Z")
+    };
+    let began = Instant::now();
+    while nodes.iter().any(|pid| runs(&pid)) {
+        assert!(began.elapsed() < PATIENCE, "these go on: {:?}", nodes.iter().filter(runs));
+        std::thread::sleep(LOOK);
     }
     Ok(())
 }

@@ -36,8 +36,8 @@ struct Known {
 saved!(Known { entry, not_before, wait, gone });
 
 impl Passive {
-    /// Takes a name in. Where there is no room, one that did not answer goes, else the oldest: after
-    /// a crash of many the few names that still stand for somebody are not to be lost.
+    /// Takes a name in. Where there is no room, one that did not answer goes, else the oldest: the
+    /// few names that still stand for somebody after a crash of many are not to be lost.
     pub fn add(&mut self, entry: Entry, chance: &mut Chance) {
         if let Some(known) = self.0.iter_mut().find(|known| known.entry.node == entry.node) {
             known.entry.age = known.entry.age.min(entry.age);
@@ -158,6 +158,11 @@ impl Lost {
             self.nodes.remove(0);
         }
         self.nodes.push((node, now));
+    }
+
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        !self.nodes.is_empty()
     }
 
     /// Whether it was there.

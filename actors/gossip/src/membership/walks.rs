@@ -96,8 +96,9 @@ impl Membership {
     }
 
     pub(super) fn meet_all(&mut self, peers: &[Entry]) {
-        // Who looks for neighbours does not let go of names untried for those that others have.
-        let short = self.count() < self.wanted();
+        // Who has lost neighbours and looks for others does not let go of names untried for those
+        // that they have.
+        let short = self.lost.any() && self.count() < self.wanted();
         for entry in peers {
             if !short || self.passive.has_room() {
                 self.meet(*entry);

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cli::run::ENDS_WITH;
 use crate::cli::{json, remote};
 use crate::config::Manifest;
 use crate::limits::Limits;
@@ -94,6 +95,7 @@ impl Place {
         std::fs::write(&file, manifest)?;
         let mut command = Command::new(program);
         command.arg("run").arg(&file).env("EDGE_HOST_LOG", "warn");
+        command.env(ENDS_WITH, std::process::id().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
         let mut child = command.spawn().context("can't start edge-host")?;
         let (began, data) = (Instant::now(), self.folder.join("data"));
