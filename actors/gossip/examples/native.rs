@@ -1,7 +1,7 @@
 //! Plays a scenario with gossip compiled natively: `edge-host sim --native` runs this.
 //!
-//! Arguments: the scenario's file, and `KEY=VALUE` for what is otherwise than it says, the seed, and
-//! whether what there is to draw is to be in the report.
+//! Arguments: the scenario's file, and `KEY=VALUE` for what is otherwise than it says, the seed,
+//! and whether what there is to draw is to be in the report.
 
 use std::process::ExitCode;
 
