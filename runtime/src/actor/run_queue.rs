@@ -147,7 +147,10 @@ impl RunQueue {
             let look = own.is_empty() || own.activations.is_multiple_of(LOOK);
             let count = own.len();
             if look && self.shared.has_some() {
-                self.shared.take(&mut own.ready);
+                self.shared.take(|actor| match actor.begins() {
+                    true => own.beginning.push_front(actor),
+                    false => own.ready.push_front(actor),
+                });
             } else if count > 1 && self.shared.has_idle() {
                 self.shared.give(own.give(count / 2));
             }

@@ -137,6 +137,11 @@ impl Actor {
         self.counts.doing.store(doing as u8, Ordering::Relaxed);
     }
 
+    /// Its first turn is to come.
+    pub(super) fn begins(&self) -> bool {
+        self.counts.doing.load(Ordering::Relaxed) == Doing::Starting as u8
+    }
+
     pub(super) fn stopped(&self, reason: Reason) {
         self.does(Doing::Stopped);
         self.counts.reason.store(reason.code() + 1, Ordering::Release);

@@ -149,7 +149,7 @@ mod tests {
         let (mut own, mut done) = (VecDeque::new(), 0);
         while let Some(_one) = shared.wait() {
             done += 1;
-            shared.take(&mut own);
+            shared.take(|one| own.push_front(one));
             done += own.drain(..).count();
         }
         done
@@ -203,7 +203,7 @@ mod tests {
             shared.close();
             let done = asleep.join().unwrap() + away.join().unwrap();
             let mut left = VecDeque::new();
-            shared.take(&mut left);
+            shared.take(|one| left.push_front(one));
             assert_eq!(done + left.len(), 1, "it is done, or still there");
         });
     }

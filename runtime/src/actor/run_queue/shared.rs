@@ -74,14 +74,12 @@ impl<T, W: Wake> Shared<T, W> {
         }
     }
 
-    /// Takes this worker's part, to the front of its own: or a full queue of its own would hold up
-    /// what waited here.
-    pub fn take(&self, own: &mut VecDeque<T>) {
+    /// Takes this worker's part, the last of it first: to be put to the front of its own, or a full
+    /// queue of its own would hold up what waited here.
+    pub fn take(&self, put: impl FnMut(T)) {
         let mut state = self.lock();
         let count = state.ready.len().div_ceil(self.workers).min(TAKEN);
-        for one in state.ready.drain(..count).rev() {
-            own.push_front(one);
-        }
+        state.ready.drain(..count).rev().for_each(put);
         self.waiting.store(state.ready.len(), Ordering::Relaxed);
     }
 
