@@ -24,7 +24,7 @@ use table::Written;
 pub(super) struct Sim {
     /// A scenario's file; or `report`: all that name what is to be reached, beside the references;
     /// or `compare`: gossip beside flooding, plain push, hubs and leaves; or `papers`: the tables
-    /// of HyParView and Plumtree beside what comes of them here, of 10,000 nodes in half an hour.
+    /// of HyParView and Plumtree beside what comes of them here, of 10,000 nodes in some hours.
     what: PathBuf,
     /// All chance comes from it. May be given more than once.
     #[arg(long, value_name = "N", default_value = "1")]
