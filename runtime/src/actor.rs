@@ -228,6 +228,15 @@ impl Actor {
         }
     }
 
+    /// Whether this is its name.
+    pub fn is_called(&self, name: &str) -> bool {
+        match &self.spawner {
+            Spawner::Manifest(own) => **own == *name,
+            // Children are many, and their names are to be made first.
+            Spawner::Actor(_) => name.contains('/') && self.name() == name,
+        }
+    }
+
     /// Who spawned it, if an actor did.
     fn parent(&self) -> Option<&Parent> {
         match &self.spawner {

@@ -162,7 +162,7 @@ impl Scheduler {
 
     /// A living actor by its name.
     pub fn named(&self, name: &str) -> Option<Arc<Actor>> {
-        self.living().find(|actor| actor.name() == name)
+        self.living().find(|actor| actor.is_called(name))
     }
 
     /// All living actors, and the last of those gone, by name.

@@ -217,7 +217,7 @@ impl Node {
         reply: &mut AdminReply,
     ) -> Result<(), AdminError> {
         let actors = self.scheduler.actors();
-        let Some(actor) = actors.into_iter().find(|actor| actor.name() == *name) else {
+        let Some(actor) = actors.into_iter().find(|actor| actor.is_called(name)) else {
             let why = DeployError::NoActor(name.into()).to_string();
             return send(reply, &Answer::Failed(why)).await;
         };

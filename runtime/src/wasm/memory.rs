@@ -34,7 +34,7 @@ pub(super) struct Memories(Arc<Shared>);
 struct Shared {
     /// Bytes of a page of the kernel.
     page: usize,
-    /// Which pages were touched; `None` if the kernel doesn't tell.
+    /// Which pages were touched; `None` if that is not to be had, and no memory is used again.
     pagemap: Option<File>,
     spare: Mutex<Spare>,
 }
@@ -67,18 +67,11 @@ struct Memory {
 
 impl Memories {
     pub(super) fn new() -> Self {
-        let spare = Spare {
-            most: 0,
-            mappings: BTreeMap::new(),
-            count: 0,
-            fewest: 0,
-            since: Instant::now(),
-        };
-        Self(Arc::new(Shared {
-            page: rustix::param::page_size(),
-            pagemap: File::open("/proc/self/pagemap").ok(),
-            spare: Mutex::new(spare),
-        }))
+        let mut shared = Shared::new("/proc/self/pagemap");
+        if !shared.sees_what_is_touched() {
+            shared.pagemap = None;
+        }
+        Self(Arc::new(shared))
     }
 
     /// From now on so many memories are kept at most.
@@ -104,6 +97,21 @@ impl Memories {
 }
 
 impl Shared {
+    fn new(pagemap: &str) -> Self {
+        let spare = Spare {
+            most: 0,
+            mappings: BTreeMap::new(),
+            count: 0,
+            fewest: 0,
+            since: Instant::now(),
+        };
+        Self {
+            page: rustix::param::page_size(),
+            pagemap: File::open(pagemap).ok(),
+            spare: Mutex::new(spare),
+        }
+    }
+
     fn spare(&self) -> MutexGuard<'_, Spare> {
         // Each change under it is whole.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,6 +148,18 @@ impl Shared {
             spare.count += 1;
             spare.mappings.entry(mapping.bytes).or_default().push(mapping);
         }
+    }
+
+    /// Tries the pagemap. It must not be believed blindly, or one actor sees what another one held:
+    /// under an emulator (QEMU's user mode) it may be of other addresses than these.
+    fn sees_what_is_touched(&self) -> bool {
+        let Ok(mapping) = Mapping::new(4 * self.page) else { return false };
+        let wanted = [self.page, 3 * self.page];
+        for at in wanted {
+            // SAFETY: within the mapping, which is this function's alone.
+            unsafe { mapping.base.as_ptr().add(at).write_volatile(1) };
+        }
+        self.touched(&mapping).is_some_and(|touched| touched == wanted)
     }
 
     /// Where the pages of a mapping begin that may have other bytes than zeros.
@@ -307,17 +327,36 @@ mod tests {
     }
 
     #[test]
-    fn growing_keeps_what_was_written_and_adds_zeros() {
-        let memories = Memories::new();
-        let mut memory = memory(&memories, BYTES);
-        for at in [1, 9000, BYTES - 1] {
-            bytes(&mut *memory)[at] = 7;
+    fn a_pagemap_that_does_not_show_what_was_touched_is_not_believed() {
+        let believed = |pagemap| Shared::new(pagemap).sees_what_is_touched();
+        assert!(believed("/proc/self/pagemap"));
+        for other in ["/dev/zero", "/proc/self/maps", "/proc/self/none"] {
+            assert!(!believed(other), "{other}");
         }
-        memory.grow_to(3 * BYTES).unwrap();
-        let now = bytes(&mut *memory);
-        assert_eq!(now.len(), 3 * BYTES);
-        let written: Vec<_> = (0..now.len()).filter(|at| now[*at] != 0).collect();
-        assert_eq!(written, [1, 9000, BYTES - 1]);
+    }
+
+    #[test]
+    fn growing_keeps_what_was_written_and_adds_zeros() {
+        let untold = Memories(Arc::new(Shared::new("/proc/self/none")));
+        for memories in [Memories::new(), untold] {
+            let mut memory = memory(&memories, BYTES);
+            for at in [1, 9000, BYTES - 1] {
+                bytes(&mut *memory)[at] = 7;
+            }
+            memory.grow_to(3 * BYTES).unwrap();
+            let now = bytes(&mut *memory);
+            assert_eq!(now.len(), 3 * BYTES);
+            let written: Vec<_> = (0..now.len()).filter(|at| now[*at] != 0).collect();
+            assert_eq!(written, [1, 9000, BYTES - 1]);
+        }
+    }
+
+    #[test]
+    fn without_a_pagemap_no_memory_is_used_again() {
+        let memories = Memories(Arc::new(Shared::new("/proc/self/none")));
+        memories.keep(8);
+        drop(memory(&memories, BYTES));
+        assert_eq!(count(&memories), 0);
     }
 
     #[test]

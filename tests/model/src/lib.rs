@@ -155,6 +155,15 @@ mod tests {
         done
     }
 
+    /// Waits elsewhere until it is wanted.
+    fn stay_away(shared: &Shared<u32, Bell>) {
+        let bell = Bell::silent();
+        while !shared.goes_away(|| bell.clone()) {
+            bell.wait();
+        }
+        shared.is_back();
+    }
+
     #[test]
     fn no_worker_sleeps_while_something_waits() {
         model(|| {
@@ -191,11 +200,7 @@ mod tests {
             let away = {
                 let shared = shared.clone();
                 thread::spawn(move || {
-                    let bell = Bell::silent();
-                    while !shared.goes_away(|| bell.clone()) {
-                        bell.wait();
-                    }
-                    shared.is_back();
+                    stay_away(&shared);
                     work(&shared)
                 })
             };
@@ -215,11 +220,7 @@ mod tests {
             let worker = {
                 let shared = shared.clone();
                 thread::spawn(move || {
-                    let bell = Bell::silent();
-                    while !shared.goes_away(|| bell.clone()) {
-                        bell.wait();
-                    }
-                    shared.is_back();
+                    stay_away(&shared);
                     shared.wait()
                 })
             };
