@@ -33,11 +33,6 @@ pub const GUEST_STACK_BYTES: usize = 256 << 10;
 /// Bytes that one call of a guest may have the host copy.
 const COPY_BYTES: usize = 8 << 20;
 
-/// Of so many live instances at most, one more memory may wait for the next.
-const LIVE_FOR_ONE_KEPT: usize = 8;
-/// Memories that may wait, of some 20 kB each.
-const MOST_KEPT: usize = 512;
-
 /// Compiles, loads and links components. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -122,10 +117,10 @@ impl Engine {
         unsafe { Component::deserialize_file(&self.engine, native) }.map_err(ComponentError::engine)
     }
 
-    /// Keeps some memories of dropped instances for the next ones, of which at most so many live at
-    /// once.
+    /// Keeps some memories of dropped instances for the next ones, in the room of the `live` ones
+    /// that there may be at once.
     pub fn keep_memories(&self, live: usize) {
-        self.memories.keep((live / LIVE_FOR_ONE_KEPT).min(MOST_KEPT));
+        self.memories.keep(live);
     }
 
     /// Gives back memories that no instance took for a while; to be called now and then.

@@ -24,6 +24,8 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 const KEPT_BYTES: usize = 1 << 20;
 /// One with more touched bytes is not kept: it would hold too much.
 const KEPT_TOUCHED_BYTES: usize = 96 << 10;
+/// Those that may wait, of some 12 kB each.
+const KEPT: usize = 1024;
 /// Those that nobody took for so long are given back to the kernel.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -41,8 +43,9 @@ struct Shared {
 
 /// Zeroed memories that wait for an instance.
 struct Spare {
-    /// So many may wait.
+    /// So many may there be, those in use included.
     most: usize,
+    used: usize,
     /// By their size.
     mappings: BTreeMap<usize, Vec<Mapping>>,
     count: usize,
@@ -74,7 +77,7 @@ impl Memories {
         Self(Arc::new(shared))
     }
 
-    /// From now on so many memories are kept at most.
+    /// From now on memories are kept, as long as there are at most so many with those in use.
     pub(super) fn keep(&self, most: usize) {
         self.0.spare().most = most;
     }
@@ -96,15 +99,16 @@ impl Memories {
     }
 }
 
+impl Spare {
+    fn has_room(&self) -> bool {
+        self.count < KEPT && self.count + self.used < self.most
+    }
+}
+
 impl Shared {
     fn new(pagemap: &str) -> Self {
-        let spare = Spare {
-            most: 0,
-            mappings: BTreeMap::new(),
-            count: 0,
-            fewest: 0,
-            since: Instant::now(),
-        };
+        let (mappings, since) = (BTreeMap::new(), Instant::now());
+        let spare = Spare { most: 0, used: 0, mappings, count: 0, fewest: 0, since };
         Self {
             page: rustix::param::page_size(),
             pagemap: File::open(pagemap).ok(),
@@ -117,24 +121,28 @@ impl Shared {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A zeroed mapping of so many bytes, which are whole pages.
+    /// A zeroed mapping of so many bytes, which are whole pages, to be used from now on.
     fn mapping(&self, bytes: usize) -> rustix::io::Result<Mapping> {
         let mut spare = self.spare();
+        spare.used += 1;
         if let Some(mapping) = spare.mappings.get_mut(&bytes).and_then(Vec::pop) {
             spare.count -= 1;
             spare.fewest = spare.fewest.min(spare.count);
             return Ok(mapping);
         }
         drop(spare);
-        Mapping::new(bytes)
+        Mapping::new(bytes).inspect_err(|_| self.spare().used -= 1)
     }
 
-    /// Keeps a mapping for another instance, if there is room.
-    fn give_back(&self, mapping: Mapping) {
-        let room = |spare: &Spare| spare.count < spare.most;
-        if mapping.bytes > KEPT_BYTES || !room(&self.spare()) {
+    /// A mapping is no longer used: keeps it for another instance, if it is fit for one and there
+    /// is room.
+    fn give_back(&self, mapping: Mapping, fit: bool) {
+        let mut spare = self.spare();
+        spare.used -= 1;
+        if !fit || mapping.bytes > KEPT_BYTES || !spare.has_room() {
             return;
         }
+        drop(spare);
         let Some(touched) = self.touched(&mapping) else { return };
         if touched.len() * self.page > KEPT_TOUCHED_BYTES {
             return;
@@ -144,7 +152,7 @@ impl Shared {
             unsafe { ptr::write_bytes(mapping.base.as_ptr().add(at), 0, self.page) };
         }
         let mut spare = self.spare();
-        if room(&spare) {
+        if spare.has_room() {
             spare.count += 1;
             spare.mappings.entry(mapping.bytes).or_default().push(mapping);
         }
@@ -237,11 +245,9 @@ unsafe impl LinearMemory for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        let nothing = Mapping { base: NonNull::dangling(), bytes: 0 };
         // One that has grown has a size that hardly anybody begins with.
-        if !self.grown {
-            let nothing = Mapping { base: NonNull::dangling(), bytes: 0 };
-            self.shared.give_back(std::mem::replace(&mut self.mapping, nothing));
-        }
+        self.shared.give_back(std::mem::replace(&mut self.mapping, nothing), !self.grown);
     }
 }
 
@@ -324,6 +330,18 @@ mod tests {
         let several: Vec<_> = (0..3).map(|_| memory(&memories, BYTES)).collect();
         drop(several);
         assert_eq!(count(&memories), 2);
+    }
+
+    #[test]
+    fn those_in_use_and_those_kept_share_the_room() {
+        let memories = Memories::new();
+        memories.keep(3);
+        let used = [memory(&memories, BYTES), memory(&memories, BYTES)];
+        let several: Vec<_> = (0..2).map(|_| memory(&memories, BYTES)).collect();
+        drop(several);
+        assert_eq!(count(&memories), 1, "beside the two in use");
+        drop(used);
+        assert_eq!(count(&memories), 3);
     }
 
     #[test]
