@@ -47,7 +47,9 @@ macro_rules! main {
     actor::export!(Component with_types_in actor);
         };
 
+        // Who links the component as a library has no use for it.
         #[cfg(target_arch = "wasm32")]
+        #[allow(dead_code)]
         fn main() {}
 
         #[cfg(not(target_arch = "wasm32"))]

@@ -74,7 +74,7 @@ fn raw(bench: &Bench, folder: &Path) -> anyhow::Result<()> {
 fn named_module(name: &str) -> anyhow::Result<PathBuf> {
     let source = repository().join("tests/bench");
     let target = std::env::current_exe()?.with_file_name("bench-kept").join("named");
-    let flags = ["-Clink-arg=-zstack-size=65536", "-Clink-arg=--initial-memory=262144"];
+    let flags = ["-Clink-arg=-zstack-size=67072", "-Clink-arg=--initial-memory=262144"];
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--quiet", "--target", "wasm32-unknown-unknown"]);
     cargo.args(["--package", name, "--target-dir"]).arg(&target).current_dir(source);
