@@ -310,6 +310,10 @@ struct Reader {
 }
 
 impl Reads for Reader {
+    fn me(&self) -> NodeId {
+        self.router.me()
+    }
+
     fn value(&self, actor: ActorId, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.state.value(actor, key).map_err(|error| error.to_string())
     }

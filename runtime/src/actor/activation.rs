@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::asks::Asks;
 use super::{Actor, Body, Phase, Scheduler, lock};
-use crate::address::Address;
 use crate::mailbox::{Mail, Message, Place};
 use crate::reason::Reason;
 use crate::router::Due;
@@ -189,14 +188,8 @@ impl Scheduler {
             None => self.count_stored(actor)?,
         };
         actor.has_stored(stored);
-        let turn = Turn::new(
-            Address::new(actor.id(), self.router.me()),
-            holds,
-            stored,
-            actor.spec.budget.clone(),
-            actor.inlet(),
-            self.reads.clone(),
-        );
+        let turn =
+            Turn::new(holds, stored, actor.spec.budget.clone(), actor.inlet(), self.reads.clone());
         Instance::new(code, turn)
     }
 

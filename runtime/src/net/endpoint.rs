@@ -24,7 +24,7 @@ use super::session::{Code, Session};
 use super::tls::{self, ADMIN_ALPN, Allowed, NODE_ALPN};
 use super::wire::{CLASSES, LANES};
 use super::{BlobSource, Config, Event, ListenError, admin, dial, lock, read, write};
-use crate::address::NodeId;
+use crate::address::{IdHash, NodeId};
 use crate::limits::Limits;
 use crate::reason::Reason;
 
@@ -63,7 +63,7 @@ pub struct Shared {
     pub(super) transport: Arc<TransportConfig>,
     pub(super) runtime: Handle,
     pub(super) allowed: Arc<Allowed>,
-    pub(super) peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
+    pub(super) peers: RwLock<HashMap<NodeId, Arc<Peer>, IdHash>>,
     pub(super) blobs: BlobSource,
     pub(super) admins: Arc<Semaphore>,
     pub(super) reactor: Reactor,

@@ -1,9 +1,9 @@
 //! Letters to and from other nodes: which node, which lane, and what became of each.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 use super::Router;
-use crate::address::{ActorId, Address, NodeId};
+use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::mailbox::{Inlet, Letter, Message, Place, Question, Reply};
 use crate::net::{Net, Outcome, Settled, Unsent, wire};
 use crate::reason::Reason;
@@ -116,7 +116,5 @@ impl Router {
 /// All letters of one sender keep to one lane, so that each of its pairs is ordered, answers to
 /// questions included. A lane stalls only if the whole node it leads to does.
 fn lane_of(sender: ActorId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    sender.hash(&mut hasher);
-    hasher.finish()
+    IdHash::default().hash_one(sender)
 }

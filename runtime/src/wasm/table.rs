@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::address::{ActorId, Address, TopicId};
+use crate::address::{Address, TopicId};
 use crate::limits::Limits;
 use crate::mailbox::{Inlet, Reply, To};
 
@@ -144,13 +144,13 @@ impl Table {
     }
 
     /// To whom a letter under a handle goes. `find` is asked once for each actor of this node.
-    pub fn to(&mut self, handle: u32, find: impl FnOnce(ActorId) -> Option<Inlet>) -> Option<To> {
+    pub fn to(&mut self, handle: u32, find: impl FnOnce(&Address) -> Option<Inlet>) -> Option<To> {
         self.place(handle)?;
         let place = &mut self.places[(handle & PLACE_MASK) as usize];
         match place.held.as_ref()? {
             Held::Actor(address) => {
                 if place.inlet.as_ref().is_none_or(|inlet| inlet.mailbox().closed().is_some()) {
-                    place.inlet = find(address.id);
+                    place.inlet = find(address);
                 }
                 Some(match &place.inlet {
                     Some(inlet) => To::Here(inlet.clone()),

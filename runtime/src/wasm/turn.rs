@@ -12,7 +12,7 @@ use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
 use super::effects::{Effects, Pending};
 use super::table::{Held, Holdings};
-use crate::address::{ActorId, Address};
+use crate::address::{ActorId, Address, NodeId};
 use crate::device::BusError;
 use crate::limits::Limits;
 use crate::mailbox::{Inlet, Question, Reply, To};
@@ -22,6 +22,9 @@ const LINK_FRAME_BYTES: usize = 16;
 
 /// What a turn may read of the world outside its instance.
 pub trait Reads: Send + Sync {
+    /// This node.
+    fn me(&self) -> NodeId;
+
     /// A durable value of an actor.
     fn value(&self, actor: ActorId, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
 
@@ -74,7 +77,6 @@ pub struct Budget {
 
 /// One actor's side of the contract, alive as long as its instance.
 pub struct Turn {
-    pub(super) me: Address,
     pub(super) holds: Holdings,
     pub(super) effects: Pending,
     pub(super) stored: u64,
@@ -99,7 +101,6 @@ pub struct Turn {
 impl Turn {
     /// Begins with what the actor holds.
     pub fn new(
-        me: Address,
         holds: Holdings,
         stored: u64,
         budget: Budget,
@@ -107,7 +108,6 @@ impl Turn {
         reads: Arc<dyn Reads>,
     ) -> Self {
         Self {
-            me,
             holds,
             effects: Pending::default(),
             stored,
@@ -209,7 +209,12 @@ impl Turn {
     /// Whom a letter goes to; a reply address is used up.
     fn receiver(&mut self, handle: Handle) -> Result<To, Refusal> {
         let reads = &self.reads;
-        let to = self.holds.table.to(handle, |id| reads.find(id)).ok_or(Refusal::BadHandle)?;
+        // Who lives elsewhere is not looked for here at each letter; the router does, once more.
+        let find = |address: &Address| match address.hints.first() {
+            Some(node) if node != reads.me() => None,
+            _ => reads.find(address.id),
+        };
+        let to = self.holds.table.to(handle, find).ok_or(Refusal::BadHandle)?;
         if !self.inlet.mailbox().may_send(self.waits) {
             return Err(Refusal::MailboxFull);
         }
@@ -226,7 +231,7 @@ impl Turn {
         if let Some(written) = self.effects.writes.get(key) {
             return written.as_deref().map_or(0, size);
         }
-        match self.reads.value(self.me.id, key) {
+        match self.reads.value(self.inlet.owner(), key) {
             Ok(value) => value.as_deref().map_or(0, size),
             Err(why) => {
                 self.fault = Some(why);

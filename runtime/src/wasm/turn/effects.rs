@@ -126,7 +126,7 @@ impl effects::Host for Turn {
         let given = grants.into_iter().map(|(name, handle)| Ok((name, self.address(handle)?)));
         let grants = given.collect::<Result<Vec<_>, Refusal>>()?;
         let id = ActorId::random();
-        let address = Address { id, ..self.me.clone() };
+        let address = Address::new(id, self.reads.me());
         let handle = self.holds.table.hold(Held::Actor(address)).ok_or(Refusal::OverLimit)?;
         self.effects.family.push(Family::Spawn { id, grant, grants, token });
         Ok(handle)

@@ -28,7 +28,7 @@ impl links::Host for Turn {
         let class = class as u8;
         let queued = self.effects.queued.entry((link, class)).or_default();
         let bytes = *queued + body.len() + LINK_FRAME_BYTES;
-        let room = self.reads.room(self.me.id, link, class);
+        let room = self.reads.room(self.inlet.owner(), link, class);
         if body.len() > self.budget.node.letter_bytes || bytes > room {
             return Err(Refusal::OverLimit);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Turn, nanoseconds};
+use crate::address::Address;
 use crate::wasm::bindings::edge::actor::types::{Granted, Handle, Reading};
 use crate::wasm::bindings::edge::actor::{reads, types};
 use crate::wasm::table::Held;
@@ -27,7 +28,8 @@ impl reads::Host for Turn {
             return own;
         }
         // Handle 2^32 - 1 is never given: with a full table, one's own address is a bad handle.
-        let own = self.holds.table.hold(Held::Actor(self.me.clone()));
+        let me = Address::new(self.inlet.owner(), self.reads.me());
+        let own = self.holds.table.hold(Held::Actor(me));
         self.holds.own = own;
         own.unwrap_or(Handle::MAX)
     }
@@ -36,7 +38,7 @@ impl reads::Host for Turn {
         if let Some(written) = self.effects.writes.get(&key) {
             return written.clone();
         }
-        self.reads.value(self.me.id, &key).unwrap_or_else(|why| {
+        self.reads.value(self.inlet.owner(), &key).unwrap_or_else(|why| {
             self.fault = Some(why);
             None
         })
@@ -49,7 +51,7 @@ impl reads::Host for Turn {
         // at most `most` can be in the answer.
         let writes = &self.effects.writes;
         let mut merged = BTreeMap::new();
-        let stored = self.reads.values(self.me.id, &first, &end, &mut |key, value| {
+        let stored = self.reads.values(self.inlet.owner(), &first, &end, &mut |key, value| {
             if !writes.contains_key(key) {
                 merged.insert(key.to_vec(), value.to_vec());
             }
