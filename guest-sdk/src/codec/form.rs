@@ -159,19 +159,25 @@ impl Head {
 }
 
 /// Reads a head.
+#[inline(always)]
 pub(super) fn head(rest: &mut &[u8]) -> Result<Head, Fault> {
     let (&first, after) = rest.split_first().ok_or_else(cut_short)?;
     let (major, info) = (first >> 5, first & 31);
     *rest = after;
-    let value = match info {
-        0..24 => u64::from(info),
+    let value = if info < 24 { u64::from(info) } else { number(rest, info)? };
+    Ok(Head { major, info, value })
+}
+
+/// The number that follows a head.
+#[inline(never)]
+fn number(rest: &mut &[u8], info: u8) -> Result<u64, Fault> {
+    Ok(match info {
         24 => u64::from(u8::from_be_bytes(array(rest)?)),
         25 => u64::from(u16::from_be_bytes(array(rest)?)),
         26 => u64::from(u32::from_be_bytes(array(rest)?)),
         27 => u64::from_be_bytes(array(rest)?),
         _ => return Err(Fault::new("a length that is not given at once")),
-    };
-    Ok(Head { major, info, value })
+    })
 }
 
 fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Fault> {
