@@ -230,6 +230,8 @@ impl Simulation {
             Cargo::Hello { link } => {
                 self.links.remove(link);
                 let node = self.nodes[to.node].id.to_vec();
+                // Whether it came to be known there or not: the connection is gone, and it with it.
+                let reason = if reason == Reason::Unknown { Reason::Unreachable } else { reason };
                 Cargo::Link(LinkEvent::Down { link, node, reason })
             }
             Cargo::Bye { link } => return self.break_link(link),

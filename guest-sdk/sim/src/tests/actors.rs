@@ -222,3 +222,37 @@ fn links_carry_what_protocols_send_until_the_road_breaks() {
     sim.run_for(SECOND * 3);
     assert_eq!(count(up), 6, "they did not meet after a crash");
 }
+
+#[test]
+fn a_link_that_is_asked_for_on_a_broken_road_ends_as_unreachable() {
+    let (mut sim, seen) = (Simulation::new(seed(), Network::default()), Seen::default());
+    for _ in 0..2 {
+        sim.node(None);
+    }
+    sim.place(1, listener("gossip", &[], &seen));
+    let (noted, other) = (seen.clone(), sim.id(1).to_vec());
+    let protocol = role("gossip", World::Protocol, &[], move |desk, message| {
+        match message {
+            None => tick(desk, 2_000_000_000),
+            Some(Message::Timer(_)) => {
+                desk.apply(Effect::Disarm { key: 1 }).unwrap();
+                desk.apply(Effect::Connect { node: other.clone() }).unwrap();
+            }
+            Some(other) => noted.borrow_mut().push((desk.me.node, other)),
+        }
+        Ok(())
+    });
+    sim.place(0, protocol);
+    sim.run_for(SECOND * 2);
+    sim.crash(1);
+    seen.borrow_mut().clear();
+    // As hosts do: nobody need know whether the other one ever heard of it.
+    sim.run_for(SECOND * 20);
+    let reasons: Vec<Option<Reason>> = (seen.borrow().iter())
+        .map(|(_, message)| match message {
+            Message::Link(LinkEvent::Down { reason, .. }) => Some(*reason),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, [Some(Reason::Unreachable)]);
+}
