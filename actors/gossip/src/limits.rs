@@ -59,6 +59,10 @@ pub const FORGET: Duration = Duration::from_secs(1800);
 /// A node that has not answered within this is given up for now.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A node that was asked for a link for so long keeps no other from being tried, after a loss: the
+/// delay that RFC 8305, section 5, recommends.
+pub const SILENT: Duration = Duration::from_millis(250);
+
 /// Links that are served. A node has at most 64 peers; more links than that are closed.
 pub const LINKS: usize = 64;
 

@@ -188,6 +188,9 @@ impl Membership {
             Some((known, Phase::Asked(want))) if known == node => asked = Some((want, now)),
             _ => {}
         }
+        if asked.is_some_and(|(want, _)| self.comes_late(link, want)) {
+            return vec![Act::Disconnect(link)];
+        }
         let phase = asked.map_or(Phase::Opened, |(want, _)| Phase::Asked(want));
         let member = Member {
             node,

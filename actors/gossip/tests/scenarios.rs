@@ -134,6 +134,19 @@ fn after_most_nodes_crash_the_others_find_each_other_within_two_cycles() {
 }
 
 #[test]
+fn the_first_message_after_most_nodes_crash_finds_the_others_within_two_seconds() {
+    // One second until anyone can know, and all that a node knows is which names it had.
+    let text = "nodes = 200\nboot = \"2s\"\npatience = \"1s\"\n\
+                steps = [{ wait = \"30s\" }, { crash = 0.8 }, { rounds = 1 }]";
+    for seed in seeds(2) {
+        let report = play(Scenario::read(text).unwrap(), seed);
+        assert_whole(&report);
+        let last = report.metric("ldt_ms").unwrap();
+        assert!(last < 2000.0, "seed {seed}: {last} ms");
+    }
+}
+
+#[test]
 fn frames_that_vanish_are_asked_for() {
     for seed in seeds(1) {
         assert_whole(&play(Scenario { nodes: 50, ..scenario("regions-200-vanish") }, seed));

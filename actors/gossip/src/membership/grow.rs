@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Act, Conductivity, Membership, Phase};
 use crate::event::{Counts, Node};
-use crate::limits::{ACTIVE, LINKS, PEERS, UNBIASED, WALK};
+use crate::limits::{ACTIVE, LINKS, PEERS, SILENT, UNBIASED, WALK};
 use crate::wire::{Entry, Want, Why, Wire};
 
 /// Neighbours below which it is urgent to find more.
@@ -27,7 +27,11 @@ impl Membership {
             0..FEW => Want::High,
             _ => Want::Low,
         };
-        have += asked + self.opening.len();
+        // After a loss, one that is slow to answer is most likely gone too: the next one is tried
+        // beside it.
+        let lost = self.lost.any();
+        let opening = self.opening.values();
+        have += asked + opening.filter(|(_, at)| !lost || now < *at + SILENT).count();
         while have < wanted && self.links.len() + self.opening.len() < LINKS {
             let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
             let mut chance = self.chance.clone();
@@ -38,11 +42,21 @@ impl Membership {
                 if let Some(next) = self.passive.next().filter(|next| *next > now) {
                     self.tick_at = self.tick_at.min(next);
                 }
-                return;
+                break;
             };
             self.open(now, node, want, acts);
             have += 1;
         }
+        if lost && self.count() < wanted {
+            let silent = self.opening.values().map(|(_, at)| *at + SILENT);
+            self.tick_at = silent.filter(|at| *at > now).fold(self.tick_at, Duration::min);
+        }
+    }
+
+    /// Whether a node that was tried beside others answers when enough of those have.
+    pub(super) fn comes_late(&self, link: u32, want: Want) -> bool {
+        let tried = matches!(want, Want::High | Want::Low) && !self.links.contains_key(&link);
+        tried && self.lost.any() && self.count() >= self.wanted()
     }
 
     pub(super) fn open(&mut self, now: Duration, node: Node, want: Want, acts: &mut Vec<Act>) {

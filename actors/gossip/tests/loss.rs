@@ -1,0 +1,99 @@
+//! What a node does after neighbours were lost without a word.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gossip::{Core, Entry, Input, Output, Want, Wire, limits};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn node(number: usize) -> [u8; 32] {
+    [number as u8; 32]
+}
+
+fn hear(core: &mut Core, now: Duration, link: usize, wire: &Wire) -> Vec<Output> {
+    core.handle(now, Input::Data(link as u32, wire.encode()))
+}
+
+/// A node asks to be a neighbour; its link has its number.
+fn join(core: &mut Core, now: Duration, number: usize) {
+    core.handle(now, Input::Up(number as u32, node(number)));
+    let origin = number as u64;
+    hear(core, now, number, &Wire::Hello { want: Want::Join, origin, you: node(0) });
+}
+
+/// All that a node does until then.
+fn pass(core: &mut Core, until: Duration) -> Vec<Output> {
+    let mut out = Vec::new();
+    while core.wake() <= until {
+        out.extend(core.handle(core.wake(), Input::Tick));
+    }
+    out
+}
+
+/// The names among these that a node asks for links to.
+fn tried(out: &[Output], names: std::ops::Range<usize>) -> BTreeSet<usize> {
+    let asked = |number: &usize| out.contains(&Output::Connect(node(*number)));
+    names.filter(asked).collect()
+}
+
+/// Names that the node knows besides its neighbours.
+const NAMES: std::ops::Range<usize> = 100..100 + 3 * limits::PEERS;
+
+/// A node with so many neighbours, the first of which has told it those names; and what it did.
+fn node_with_names(neighbours: usize) -> (Core, Vec<Output>) {
+    let mut core = Core::new(1, 1);
+    (1..=neighbours).for_each(|number| join(&mut core, SECOND, number));
+    let names: Vec<Entry> = NAMES.map(|it| Entry { node: node(it), age: 0 }).collect();
+    let told = names.chunks(limits::PEERS).flat_map(|peers| {
+        hear(&mut core, SECOND, 1, &Wire::Shuffled { token: 9, peers: peers.to_vec() })
+    });
+    let out = told.collect();
+    (core, out)
+}
+
+/// Its neighbours are lost.
+fn lose_all(core: &mut Core) -> Vec<Output> {
+    let lost = (1..=limits::ACTIVE).map(|it| Input::Down(it as u32, node(it), false));
+    lost.flat_map(|down| core.handle(SECOND, down)).collect()
+}
+
+#[test]
+fn who_has_lost_all_neighbours_tries_all_names_though_none_answers() {
+    let (mut core, out) = node_with_names(limits::ACTIVE);
+    assert_eq!(tried(&out, NAMES).len(), 0);
+    let mut out = lose_all(&mut core);
+    assert_eq!(tried(&out, NAMES).len(), limits::ACTIVE, "so many at once");
+    out.extend(pass(&mut core, SECOND * 3));
+    assert_eq!(tried(&out, NAMES), NAMES.collect());
+}
+
+#[test]
+fn who_has_lost_nobody_waits_for_those_that_were_asked() {
+    let (mut core, mut out) = node_with_names(1);
+    out.extend(pass(&mut core, SECOND * 3));
+    assert_eq!(tried(&out, NAMES).len(), limits::ACTIVE - 1);
+}
+
+#[test]
+fn who_answers_when_enough_others_have_is_let_go_of_at_once() {
+    let (mut core, _) = node_with_names(limits::ACTIVE);
+    lose_all(&mut core);
+    let mut now = SECOND * 3;
+    pass(&mut core, now);
+    let mut asked = 0;
+    for number in NAMES {
+        now += Duration::from_millis(1);
+        let link = number as u32;
+        let out = core.handle(now, Input::Up(link, node(number)));
+        if asked == limits::ACTIVE {
+            assert_eq!(out, [Output::Disconnect(link)]);
+            continue;
+        }
+        asked += 1;
+        assert!(matches!(out[..], [Output::Transmit(..)]), "it says what it wants: {out:?}");
+        let welcome = Wire::Welcome { accepted: true, origin: 5, you: node(0), peers: Vec::new() };
+        hear(&mut core, now, number, &welcome);
+    }
+    assert_eq!(core.neighbours().len(), limits::ACTIVE);
+}
