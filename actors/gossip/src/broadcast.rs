@@ -143,6 +143,9 @@ impl Broadcast {
     pub fn down(&mut self, now: Duration, link: u32, lost: bool, out: &mut Vec<Output>) {
         if self.links.remove(&link).is_some() {
             self.missing.forget(now, link);
+            if lost {
+                self.missing.catch_up(now);
+            }
             self.tree_down(now, link, out);
             self.sides_down(now, link, lost, out);
         }

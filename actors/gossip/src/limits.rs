@@ -63,6 +63,9 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// delay that RFC 8305, section 5, recommends.
 pub const SILENT: Duration = Duration::from_millis(250);
 
+/// After a neighbour was lost, others are found in its place within this.
+pub const CATCH_UP: Duration = Duration::from_secs(10);
+
 /// Links that are served. A node has at most 64 peers; more links than that are closed.
 pub const LINKS: usize = 64;
 

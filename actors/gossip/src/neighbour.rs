@@ -51,6 +51,8 @@ pub struct Neighbour {
     pub firsts: u32,
     /// A digest is to be sent to it at the next tick.
     pub digest_due: bool,
+    /// It has named messages: what it had before it became one comes first.
+    pub named: bool,
     /// It has sent something new since the last digest to it.
     pub useful: bool,
     /// The last message that it was told of in answer to a digest.
@@ -81,6 +83,7 @@ saved!(Neighbour {
     repaired_bytes,
     firsts,
     digest_due,
+    named,
     useful,
     repaired,
     rtt,
@@ -120,6 +123,7 @@ impl Neighbour {
             repaired_bytes: 0,
             firsts: 0,
             digest_due: false,
+            named: false,
             useful: false,
             repaired: None,
             rtt,

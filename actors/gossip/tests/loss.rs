@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gossip::{Core, Entry, Input, Output, Want, Wire, limits};
+use gossip::{Core, Entry, Id, Input, Output, Stream, Want, Wire, limits};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Between two nodes and back.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
 
 fn node(number: usize) -> [u8; 32] {
     [number as u8; 32]
@@ -18,6 +20,7 @@ fn hear(core: &mut Core, now: Duration, link: usize, wire: &Wire) -> Vec<Output>
 /// A node asks to be a neighbour; its link has its number.
 fn join(core: &mut Core, now: Duration, number: usize) {
     core.handle(now, Input::Up(number as u32, node(number)));
+    core.handle(now, Input::Rtt(number as u32, ROUND_TRIP));
     let origin = number as u64;
     hear(core, now, number, &Wire::Hello { want: Want::Join, origin, you: node(0) });
 }
@@ -96,4 +99,38 @@ fn who_answers_when_enough_others_have_is_let_go_of_at_once() {
         hear(&mut core, now, number, &welcome);
     }
     assert_eq!(core.neighbours().len(), limits::ACTIVE);
+}
+
+/// When a node asks for a message that a new neighbour names, and one that it names after that,
+/// having lost another neighbour or not.
+fn asks(lost: bool) -> [Duration; 2] {
+    let mut core = Core::new(1, 1);
+    [1, 2].into_iter().for_each(|number| join(&mut core, SECOND, number));
+    if lost {
+        core.handle(SECOND, Input::Down(1, node(1), false));
+    }
+    join(&mut core, SECOND, 3);
+    [1, 2].map(|seq| {
+        let id = Id { stream: Stream { origin: 9, epoch: 9 }, seq };
+        let named = SECOND * seq as u32;
+        pass(&mut core, named);
+        hear(&mut core, named, 3, &Wire::Have(vec![id]));
+        let get = Wire::Get(vec![id]).encode();
+        let asks =
+            |output: &Output| matches!(output, Output::Transmit(3, _, frame) if **frame == get[..]);
+        loop {
+            let now = core.wake();
+            assert!(now < named + SECOND, "it is never asked for");
+            if core.handle(now, Input::Tick).iter().any(asks) {
+                return now - named;
+            }
+        }
+    })
+}
+
+#[test]
+fn after_a_loss_what_a_new_neighbour_had_already_is_not_waited_for() {
+    let [first, second] = asks(true);
+    assert!(first < ROUND_TRIP && second >= ROUND_TRIP * 2, "{first:?}, {second:?}");
+    assert!(asks(false)[0] >= ROUND_TRIP * 2, "it may be on its way");
 }

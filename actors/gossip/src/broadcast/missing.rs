@@ -7,7 +7,8 @@ use super::{Broadcast, control};
 use crate::event::{Counts, Output};
 use crate::few::Few;
 use crate::limits::{
-    ANNOUNCERS, ASKED, AWAIT_FIRST, AWAIT_LEAST, AWAIT_MOST, AWAIT_NEAR, HAVE, MISSING, TICK,
+    ANNOUNCERS, ASKED, AWAIT_FIRST, AWAIT_LEAST, AWAIT_MOST, AWAIT_NEAR, CATCH_UP, HAVE, MISSING,
+    TICK,
 };
 use crate::saved::saved;
 use crate::wire::{Id, Wire};
@@ -23,10 +24,13 @@ pub struct Missing {
     due: BTreeSet<(Duration, Id)>,
     /// Until then nothing is waited for: the tree has just been broken here.
     hurry_until: Duration,
+    /// Until then what a new neighbour names first is not waited for: another one was lost, and
+    /// what that one would have brought does not come by itself.
+    catch_up_until: Duration,
     lag: Option<Lag>,
 }
 
-saved!(Missing { wanted, due, hurry_until, lag });
+saved!(Missing { wanted, due, hurry_until, catch_up_until, lag });
 
 #[derive(Debug)]
 struct Wanted {
@@ -92,6 +96,11 @@ impl Missing {
             self.due.remove(&(at, id));
             self.due.insert((now, id));
         }
+    }
+
+    /// A neighbour was lost, and others are found in its place.
+    pub fn catch_up(&mut self, now: Duration) {
+        self.catch_up_until = now + CATCH_UP;
     }
 
     /// The tree was broken here: what was announced may not come by itself.
@@ -170,8 +179,10 @@ impl Broadcast {
         for id in ids {
             neighbour.has(*id);
         }
+        let first = !std::mem::replace(&mut neighbour.named, true);
         let usual = self.usual_wait();
-        let soon = self.soon(link);
+        let catches_up = first && now < self.missing.catch_up_until;
+        let soon = if catches_up { Some(AWAIT_LEAST) } else { self.soon(link) };
         for id in ids {
             if self.lacks(*id) {
                 if !self.missing.awaits(*id) {
