@@ -1,6 +1,7 @@
 //! What a node does after neighbours were lost without a word.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use gossip::{Core, Entry, Id, Input, Output, Stream, Want, Wire, limits};
@@ -35,19 +36,19 @@ fn pass(core: &mut Core, until: Duration) -> Vec<Output> {
 }
 
 /// The names among these that a node asks for links to.
-fn tried(out: &[Output], names: std::ops::Range<usize>) -> BTreeSet<usize> {
+fn tried(out: &[Output], names: Range<usize>) -> BTreeSet<usize> {
     let asked = |number: &usize| out.contains(&Output::Connect(node(*number)));
     names.filter(asked).collect()
 }
 
 /// Names that the node knows besides its neighbours.
-const NAMES: std::ops::Range<usize> = 100..100 + 3 * limits::PEERS;
+const NAMES: Range<usize> = 100..100 + 3 * limits::PEERS;
 
-/// A node with so many neighbours, the first of which has told it those names; and what it did.
-fn node_with_names(neighbours: usize) -> (Core, Vec<Output>) {
+/// A node with so many neighbours, the first of which has told it these names; and what it did.
+fn node_with_names(neighbours: usize, names: Range<usize>) -> (Core, Vec<Output>) {
     let mut core = Core::new(1, 1);
     (1..=neighbours).for_each(|number| join(&mut core, SECOND, number));
-    let names: Vec<Entry> = NAMES.map(|it| Entry { node: node(it), age: 0 }).collect();
+    let names: Vec<Entry> = names.map(|it| Entry { node: node(it), age: 0 }).collect();
     let told = names.chunks(limits::PEERS).flat_map(|peers| {
         hear(&mut core, SECOND, 1, &Wire::Shuffled { token: 9, peers: peers.to_vec() })
     });
@@ -63,7 +64,7 @@ fn lose_all(core: &mut Core) -> Vec<Output> {
 
 #[test]
 fn who_has_lost_all_neighbours_tries_all_names_though_none_answers() {
-    let (mut core, out) = node_with_names(limits::ACTIVE);
+    let (mut core, out) = node_with_names(limits::ACTIVE, NAMES);
     assert_eq!(tried(&out, NAMES).len(), 0);
     let mut out = lose_all(&mut core);
     assert_eq!(tried(&out, NAMES).len(), limits::ACTIVE, "so many at once");
@@ -72,15 +73,34 @@ fn who_has_lost_all_neighbours_tries_all_names_though_none_answers() {
 }
 
 #[test]
+fn names_that_made_room_for_others_are_tried_when_those_are_gone() {
+    // As many as it keeps besides those of the neighbours.
+    let names = 100..100 + limits::PASSIVE + limits::FORMER - limits::ACTIVE;
+    let (mut core, _) = node_with_names(limits::ACTIVE, names.clone());
+    let (mut now, mut out) = (SECOND, lose_all(&mut core));
+    let mut asked = BTreeSet::new();
+    while now < SECOND * 2 {
+        let found = tried(&out, names.clone());
+        // Those that are there no more, the host says so at once.
+        let down = |number: &usize| Input::Down(99, node(*number), false);
+        out = found.iter().flat_map(|number| core.handle(now, down(number))).collect();
+        asked.extend(found);
+        now += Duration::from_millis(10);
+        out.extend(core.handle(now, Input::Tick));
+    }
+    assert_eq!(asked, names.collect());
+}
+
+#[test]
 fn who_has_lost_nobody_waits_for_those_that_were_asked() {
-    let (mut core, mut out) = node_with_names(1);
+    let (mut core, mut out) = node_with_names(1, NAMES);
     out.extend(pass(&mut core, SECOND * 3));
     assert_eq!(tried(&out, NAMES).len(), limits::ACTIVE - 1);
 }
 
 #[test]
 fn who_answers_when_enough_others_have_is_let_go_of_at_once() {
-    let (mut core, _) = node_with_names(limits::ACTIVE);
+    let (mut core, _) = node_with_names(limits::ACTIVE, NAMES);
     lose_all(&mut core);
     let mut now = SECOND * 3;
     pass(&mut core, now);

@@ -33,10 +33,10 @@ impl Membership {
         let opening = self.opening.values();
         have += asked + opening.filter(|(_, at)| !lost || now < *at + SILENT).count();
         while have < wanted && self.links.len() + self.opening.len() < LINKS {
-            let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
-            let mut chance = self.chance.clone();
-            let candidate = self.passive.candidate(now, &mut chance, known);
-            self.chance = chance;
+            let mut candidate = self.candidate(now);
+            while candidate.is_none() && lost && self.passive.recall(&mut self.chance) {
+                candidate = self.candidate(now);
+            }
             let Some(node) = candidate else {
                 // As soon as one that was put off may be tried.
                 if let Some(next) = self.passive.next().filter(|next| *next > now) {
@@ -51,6 +51,15 @@ impl Membership {
             let silent = self.opening.values().map(|(_, at)| *at + SILENT);
             self.tick_at = silent.filter(|at| *at > now).fold(self.tick_at, Duration::min);
         }
+    }
+
+    /// One to try now, of the names that stand for no neighbour.
+    pub(super) fn candidate(&mut self, now: Duration) -> Option<Node> {
+        let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
+        let mut chance = self.chance.clone();
+        let candidate = self.passive.candidate(now, &mut chance, known);
+        self.chance = chance;
+        candidate
     }
 
     /// Whether a node that was tried beside others answers when enough of those have.

@@ -22,11 +22,7 @@ impl Membership {
         if self.spare(now, None).is_none() || self.count() < self.wanted() {
             return;
         }
-        let known = |node: &Node| self.knows_link(node) || self.me == Some(*node);
-        let mut chance = self.chance.clone();
-        let candidate = self.passive.candidate(now, &mut chance, known);
-        self.chance = chance;
-        if let Some(node) = candidate {
+        if let Some(node) = self.candidate(now) {
             self.open(now, node, Want::Probe, acts);
         }
     }
