@@ -234,6 +234,7 @@ mod tests {
         passive.put_on(&entry(6, 0).node);
         assert!(!passive.has_room());
     }
+
     #[test]
     fn names_that_made_room_come_back_when_others_did_not_answer() {
         let (mut passive, mut chance) = (Passive::default(), Chance::new(1));
