@@ -130,11 +130,17 @@ impl Scheduler {
             wall_at: Duration::ZERO,
             seed: seed.iter().fold(0, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)),
         };
-        let mut since_flush = 0u32;
-        while let Some(actor) = queue.next().or_else(|| self.sleep(queue, &mut watch)) {
+        let mut since_flush = 0;
+        loop {
+            let next = queue.next().or_else(|| {
+                since_flush = 0;
+                self.sleep(queue, &mut watch)
+            });
+            let Some(actor) = next else { break };
             // Who sleeps has letters leave before; who never does, now and then.
-            since_flush = since_flush.wrapping_add(1);
-            if since_flush.is_multiple_of(FLUSH) {
+            since_flush += 1;
+            if since_flush == FLUSH {
+                since_flush = 0;
                 self.router.flush();
             }
             self.activate(&actor, watch.begin());
