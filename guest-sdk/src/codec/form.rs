@@ -164,7 +164,11 @@ pub(super) fn head(rest: &mut &[u8]) -> Result<Head, Fault> {
     let (&first, after) = rest.split_first().ok_or_else(cut_short)?;
     let (major, info) = (first >> 5, first & 31);
     *rest = after;
-    let value = if info < 24 { u64::from(info) } else { number(rest, info)? };
+    let value = match info {
+        0..24 => u64::from(info),
+        24 => u64::from(u8::from_be_bytes(array(rest)?)),
+        _ => number(rest, info)?,
+    };
     Ok(Head { major, info, value })
 }
 
@@ -172,7 +176,6 @@ pub(super) fn head(rest: &mut &[u8]) -> Result<Head, Fault> {
 #[inline(never)]
 fn number(rest: &mut &[u8], info: u8) -> Result<u64, Fault> {
     Ok(match info {
-        24 => u64::from(u8::from_be_bytes(array(rest)?)),
         25 => u64::from(u16::from_be_bytes(array(rest)?)),
         26 => u64::from(u32::from_be_bytes(array(rest)?)),
         27 => u64::from_be_bytes(array(rest)?),
