@@ -10,7 +10,7 @@ use crate::limits::Limits;
 /// What the node takes before its first actor: code, store, network, threads. A debug build without
 /// actors had 22 MB resident (VmRSS of `edge-host run`).
 const NODE_BYTES: u64 = 32 << 20;
-/// A small live actor (24 kB resident: `make bench ROW=live_bytes`), with slack for what it
+/// A small live actor (20 kB resident: `make bench ROW=live_bytes`), with slack for what it
 /// grows to.
 const ACTOR_BYTES: u64 = 96 << 10;
 /// Address space of the node before its first actor: thread stacks, mapped files, the allocator's
@@ -20,7 +20,7 @@ const NODE_SPACE: u64 = 320 << 20;
 /// 200 more sensor actors added 260 kB each (VmSize).
 const ACTOR_SPACE: u64 = 512 << 10;
 
-/// A parked actor (2.3 kB resident: `make bench ROW=parked_bytes`), with some saved state.
+/// A parked actor (0.8 kB resident: `make bench ROW=parked_bytes`), with some saved state.
 const PARKED_BYTES: u64 = 4 << 10;
 
 /// What a node can hold.
