@@ -207,8 +207,8 @@ thread_local! {
         const { RefCell::new(([0; POOLED * 16], 0)) };
 }
 
-/// Hashes ids by their own first bytes, which are random already. For maps whose keys are made on
-/// this node: a stranger who could choose them could make them collide.
+/// Hashes ids by their own bytes, which are random already. For maps whose keys are made on this
+/// node, or let in by its people: a stranger who could choose them could make them collide.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdHasher(u64);
 

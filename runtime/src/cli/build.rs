@@ -261,13 +261,16 @@ pub(super) fn wrap() -> Option<anyhow::Result<()>> {
     let folders = std::env::var(REMAP).ok()?;
     let mut arguments = std::env::args_os().skip(1);
     let rustc = arguments.next()?;
-    let arguments: Vec<OsString> = arguments.collect();
+    let mut arguments: Vec<OsString> = arguments.collect();
     let asks = |argument: &OsString| argument.to_string_lossy().starts_with("--print");
     let guest = arguments.iter().any(|argument| argument == TARGET) && !arguments.iter().any(asks);
-    let arguments = arguments.into_iter().map(|argument| match guest && argument == "bin" {
-        true => "cdylib".into(),
-        false => argument,
-    });
+    let kind = arguments.iter().position(|argument| argument == "--crate-type").map(|at| at + 1);
+    if let Some(kind) = kind.and_then(|at| arguments.get_mut(at))
+        && guest
+        && kind == "bin"
+    {
+        *kind = "cdylib".into();
+    }
     let mut command = Command::new(rustc);
     command.args(arguments);
     command.args(folders.lines().map(|folder| format!("--remap-path-prefix={folder}")));
