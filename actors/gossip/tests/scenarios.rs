@@ -120,12 +120,17 @@ fn who_joined_at_about_the_same_time_does_not_stay_together() {
     }
 }
 
+/// These steps after 160 of 200 nodes have crashed at once.
+fn after_most_crash(steps: &str) -> Scenario {
+    let head = "nodes = 200\nboot = \"2s\"\npatience = \"1s\"\n";
+    let text = format!("{head}steps = [{{ wait = \"30s\" }}, {{ crash = 0.8 }}, {steps}]");
+    Scenario::read(&text).unwrap()
+}
+
 #[test]
 fn after_most_nodes_crash_the_others_find_each_other_within_two_cycles() {
-    let text = "nodes = 200\nboot = \"2s\"\npatience = \"1s\"\n\
-                steps = [{ wait = \"30s\" }, { crash = 0.8 }, { rounds = 15 }, { overlay = true }]";
     for seed in seeds(1) {
-        let report = play(Scenario::read(text).unwrap(), seed);
+        let report = play(after_most_crash("{ rounds = 15 }, { overlay = true }"), seed);
         let cycles = report.metric("heal_cycles").unwrap();
         assert!(cycles <= 2.0, "seed {seed}: {cycles}");
         let overlay = report.rows.last().and_then(|row| row.overlay.clone()).unwrap();
@@ -136,10 +141,8 @@ fn after_most_nodes_crash_the_others_find_each_other_within_two_cycles() {
 #[test]
 fn the_first_message_after_most_nodes_crash_finds_the_others_within_two_seconds() {
     // One second until anyone can know, and all that a node knows is which names it had.
-    let text = "nodes = 200\nboot = \"2s\"\npatience = \"1s\"\n\
-                steps = [{ wait = \"30s\" }, { crash = 0.8 }, { rounds = 1 }]";
     for seed in seeds(2) {
-        let report = play(Scenario::read(text).unwrap(), seed);
+        let report = play(after_most_crash("{ rounds = 1 }"), seed);
         assert_whole(&report);
         let last = report.metric("ldt_ms").unwrap();
         assert!(last < 2000.0, "seed {seed}: {last} ms");

@@ -24,7 +24,7 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 const KEPT_BYTES: usize = 1 << 20;
 /// One with more touched bytes is not kept: it would hold too much.
 const KEPT_TOUCHED_BYTES: usize = 96 << 10;
-/// Those that may wait, of some 12 kB each.
+/// Those that may wait, mostly of 8 to 12 kB each.
 const KEPT: usize = 1024;
 /// Those that nobody took for so long are given back to the kernel.
 const PATIENCE: Duration = Duration::from_secs(2);

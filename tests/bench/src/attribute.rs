@@ -70,7 +70,8 @@ fn raw(bench: &Bench, folder: &Path) -> anyhow::Result<()> {
     table(&data, 1e9 / rate)
 }
 
-/// Builds an actor's module as `edge-host build` does, but for the names.
+/// Builds an actor's module as `edge-host build` does, with its stack and memory, but with
+/// names and as a program.
 fn named_module(name: &str) -> anyhow::Result<PathBuf> {
     let source = repository().join("tests/bench");
     let target = std::env::current_exe()?.with_file_name("bench-kept").join("named");
