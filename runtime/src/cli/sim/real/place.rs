@@ -1,6 +1,7 @@
 //! One real node: in this process, or a process of its own. Both are spoken to as people do, over
 //! the admin protocol.
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Place {
     pub id: String,
     /// Where it listens; 0 while it never has.
     pub port: Arc<AtomicU16>,
+    /// Its port while it is down: the system would give it to whoever asks for any.
+    held: Option<UdpSocket>,
     life: Life,
     /// What speaks to it, for as long as it lives.
     pub voice: Arc<Voice>,
@@ -58,7 +61,7 @@ impl Place {
         let data = folder.join("data");
         let id = Identity::open(&data, NODE_KEY)?.id().to_string();
         let voice = Voice::new(data);
-        Ok(Self { folder, id, port: Arc::default(), life: Life::None, voice })
+        Ok(Self { folder, id, port: Arc::default(), held: None, life: Life::None, voice })
     }
 
     /// Whether it is up.
@@ -78,6 +81,7 @@ impl Place {
             "[node]\nlisten = \"127.0.0.1:{port}\"\ndata = \"data\"\npeers = [{peers}]\n\n{rest}"
         );
         let program = std::env::current_exe()?;
+        self.held = None;
         self.life = if processes {
             Life::Process(self.spawn(&program, &text)?)
         } else {
@@ -118,6 +122,9 @@ impl Place {
             Life::Process(mut child) => {
                 child.kill()?;
                 child.wait()?;
+                let at = (Ipv4Addr::LOCALHOST, self.port.load(Ordering::SeqCst));
+                // Without it the node most likely finds its port free all the same.
+                self.held = UdpSocket::bind(at).ok();
             }
             Life::Here(node) => {
                 self.life = Life::Here(node);
