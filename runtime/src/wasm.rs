@@ -4,10 +4,13 @@
 mod bindings;
 mod check;
 pub mod compile;
+mod contract;
 mod convert;
 pub mod effects;
+mod guest;
 mod instance;
 mod memory;
+mod plain;
 mod simulated;
 pub mod table;
 pub mod turn;
@@ -18,18 +21,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Module, Precompiled};
 
 pub use check::{ComponentError, World};
+pub use contract::encode;
 pub use instance::{Failure, Instance, Now};
 
 use crate::store::Cid;
+use guest::Linked;
 use memory::Memories;
+use plain::{Import, Plain};
 use turn::Turn;
 
 /// How often a running guest looks whether its time is over.
 pub const TICK: Duration = Duration::from_millis(1);
 /// Native stack that a guest may use, in bytes. A worker's own stack must have this and 256 KiB.
 pub const GUEST_STACK_BYTES: usize = 256 << 10;
+/// Counts changes of what is compiled of a component.
+const FORM: u32 = 1;
 /// Bytes that one call of a guest may have the host copy.
 const COPY_BYTES: usize = 8 << 20;
 
@@ -48,7 +57,7 @@ pub struct Code {
     /// The world it was written for.
     pub world: World,
     engine: wasmtime::Engine,
-    pre: bindings::ProtocolPre<Turn>,
+    linked: Linked<Turn>,
 }
 
 impl Engine {
@@ -87,34 +96,48 @@ impl Engine {
     /// Tells engines whose native code can't be shared apart.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
+        FORM.hash(&mut hasher);
         self.engine.precompile_compatibility_hash().hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Compiles a component's bytes in this process.
+    /// Compiles a component's bytes in this process: of a plain one its module, of others all.
     pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
-        World::of(bytes)?;
-        self.engine.precompile_component(bytes).map_err(ComponentError::compile)
+        let compiled = match plain(bytes, World::of(bytes)?) {
+            Some(plain) => self.engine.precompile_module(&bytes[plain.module]),
+            None => self.engine.precompile_component(bytes),
+        };
+        compiled.map_err(ComponentError::compile)
     }
 
     /// Links native code made by [`Engine::compile`] on this node from the component `bytes`.
     pub fn load(&self, cid: Cid, bytes: &[u8], native: &Path) -> Result<Code, ComponentError> {
         let world = World::of(bytes)?;
-        let component = self.map(native)?;
-        let linker = &self.linkers[world as usize];
-        let pre = linker
-            .instantiate_pre(&component)
-            .map_err(|error| ComponentError::link(world, &error))?;
-        let pre =
-            bindings::ProtocolPre::new(pre).map_err(|error| ComponentError::link(world, &error))?;
-        Ok(Code { cid, world, engine: self.engine.clone(), pre })
+        let linked = match self.map(native).map_err(ComponentError::engine)? {
+            Native::Module(module) => match Plain::of(bytes) {
+                Some(plain) => plain.link(&module, define(world)).map(Linked::Plain),
+                None => Err(wasmtime::format_err!("its native code is another component's")),
+            },
+            Native::Component(component) => {
+                let pre = self.linkers[world as usize].instantiate_pre(&component);
+                pre.and_then(bindings::ProtocolPre::new).map(Linked::Layered)
+            }
+        };
+        let linked = linked.map_err(|error| ComponentError::link(world, &error))?;
+        Ok(Code { cid, world, engine: self.engine.clone(), linked })
     }
 
     // The file comes from this node's own cache, a 0700 directory, and was checked against its sum.
     #[allow(unsafe_code)]
-    fn map(&self, native: &Path) -> Result<Component, ComponentError> {
-        // SAFETY: made by `precompile_component` on this node; nothing else writes there.
-        unsafe { Component::deserialize_file(&self.engine, native) }.map_err(ComponentError::engine)
+    fn map(&self, native: &Path) -> wasmtime::Result<Native> {
+        Ok(match wasmtime::Engine::detect_precompiled_file(native)? {
+            // SAFETY: made by `compile` on this node; nothing else writes there.
+            Some(Precompiled::Module) => {
+                Native::Module(unsafe { Module::deserialize_file(&self.engine, native)? })
+            }
+            // SAFETY: as above; what is neither is refused.
+            _ => Native::Component(unsafe { Component::deserialize_file(&self.engine, native)? }),
+        })
     }
 
     /// Keeps some memories of dropped instances for the next ones, in the room of the `live` ones
@@ -131,6 +154,29 @@ impl Engine {
     /// Lets running guests look whether their time is over; called every [`TICK`].
     pub fn tick(&self) {
         self.engine.increment_epoch();
+    }
+}
+
+/// What a file of native code holds.
+enum Native {
+    Module(Module),
+    Component(Component),
+}
+
+/// The parts of a component that can be called without wasmtime's component layer, if its types are
+/// the contract's. wasmtime says what is wrong with those that aren't.
+fn plain(bytes: &[u8], world: World) -> Option<Plain> {
+    contract::fits(bytes, world).ok().and_then(|()| Plain::of(bytes))
+}
+
+/// Gives a plain component's module the imports of its world.
+fn define(world: World) -> fn(&mut wasmtime::Linker<Turn>, &Import) -> wasmtime::Result<()> {
+    match world {
+        World::Actor | World::Protocol => plain::contract,
+        World::Driver => |linker, import| match import.interface() {
+            "i2c" => plain::bus(linker, import),
+            _ => plain::contract(linker, import),
+        },
     }
 }
 

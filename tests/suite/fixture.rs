@@ -30,6 +30,15 @@ const CRATES: [&str; 6] = [
     "examples/thermostat",
 ];
 
+/// The same component with one module more that does nothing: no longer plain, it goes through
+/// wasmtime's component layer.
+pub fn layered(component: &[u8]) -> Vec<u8> {
+    let module = b"\x01\x08\x00asm\x01\x00\x00\x00";
+    // An instance of the fourth module: three are wit-component's.
+    let instance = b"\x02\x04\x01\x00\x03\x00";
+    [component, module, instance].concat()
+}
+
 /// A component by its crate's name, built once in a run.
 pub fn guest(name: &str) -> &'static Guest {
     static BUILT: [OnceLock<Guest>; CRATES.len()] = [const { OnceLock::new() }; CRATES.len()];

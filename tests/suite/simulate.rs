@@ -11,6 +11,7 @@ use serde_json::Value;
 use sim::{Run, Scenario};
 use tests::guests::repository;
 
+use crate::fixture::layered;
 use crate::nodes;
 
 fn scenario(nodes: usize) -> Scenario {
@@ -22,8 +23,12 @@ fn scenario(nodes: usize) -> Scenario {
 #[test]
 fn a_component_and_its_source_leave_the_same_trace() -> Result<()> {
     let bytes = std::fs::read(&nodes::gossip().file)?;
-    let component = Engine::new()?.simulated(&bytes)?;
-    let component = Run::new(scenario(12), 5, component, gossip::kind).play(&mut |_, _| {});
+    let play = |component| -> Result<_> {
+        let component = Engine::new()?.simulated(component)?;
+        Ok(Run::new(scenario(12), 5, component, gossip::kind).play(&mut |_, _| {}))
+    };
+    let component = play(&bytes)?;
+    assert_eq!(component.trace, play(&layered(&bytes))?.trace);
     let native = guest_sdk::native::<Gossip>();
     let native = Run::new(scenario(12), 5, native, gossip::kind).play(&mut |_, _| {});
     assert_eq!(component.trace, native.trace);

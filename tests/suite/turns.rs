@@ -7,17 +7,16 @@ use edge_host::reason::Reason;
 use serde_json::{Value, json};
 use tests::wait_for;
 
-use crate::fixture::{Lab, error_line, guest};
+use crate::fixture::{Lab, error_line, guest, layered};
 
 /// Crashes are cheap here: nothing to wait for, and no end of restarts.
 const PATIENT: &str = "[limits]\nrestart-ms = 1\nquarantine-crashes = 1000\n";
 /// An actor that may fail often.
 const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
 
-/// The probe under another CID: its bytes and a section that nobody reads.
+/// The probe under another CID, and not plain any more.
 pub fn other_probe(lab: &Lab) -> (String, PathBuf) {
-    let mut bytes = std::fs::read(&guest("probe").file).unwrap();
-    bytes.extend_from_slice(b"\x00\x06\x05other");
+    let bytes = layered(&std::fs::read(&guest("probe").file).unwrap());
     let file = lab.folder.path().join("other.wasm");
     std::fs::write(&file, bytes).unwrap();
     let cid = lab.node.run(&["add", file.to_str().unwrap()]).unwrap();
@@ -32,6 +31,18 @@ fn start_runs_once_in_each_incarnation() {
     assert_eq!(lab.fails("a", json!(["Panic"])), "trapped");
     assert_eq!(lab.say("a", json!(["Starts", "Count"])), ["2", "1"]);
     assert_eq!(lab.actor("a").incarnations, 2);
+}
+
+#[test]
+fn a_component_that_is_not_plain_lives_and_fails_as_the_plain_one() {
+    let lab = Lab::new(&format!("{PATIENT}message-crashes = 1\n"));
+    let (cid, _) = other_probe(&lab);
+    lab.node.run(&["start", &cid, "--as", "a"]).unwrap();
+    assert_eq!(lab.say("a", json!(["Starts", "Count", "Count"])), ["1", "1", "2"]);
+    assert_eq!(lab.fails("a", json!(["Panic"])), "trapped");
+    assert_eq!(lab.fails("a", json!([{"Put": ["key", "value"]}, {"Fail": "told to"}])), "trapped");
+    assert_eq!(lab.say("a", json!(["Starts", {"Get": "key"}])), ["3", "none"]);
+    assert!(lab.log("a").contains("told to"), "{}", lab.log("a"));
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use wit_component::ComponentEncoder;
 
 use crate::address::hex;
 use crate::store::blobs::cid_of;
@@ -85,10 +84,7 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     let actor = |error| {
         anyhow::anyhow!("not an actor ({error:#}): write `guest_sdk::main!(YourActor);` in main.rs")
     };
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true);
-    encoder.module(module).map_err(actor)?;
-    let component = encoder.encode().map_err(actor)?;
+    let component = crate::wasm::encode(module).map_err(actor)?;
     crate::wasm::World::of(&component).map_err(|why| anyhow::anyhow!("the component {why}"))?;
     Ok(component)
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
-use super::bindings::Protocol;
 use super::bindings::edge::actor::types as wit;
-use super::check::one_line;
 use super::effects::Effects;
+use super::guest::Guest;
 use super::table::Holdings;
 use super::turn::{Turn, nanoseconds};
 use super::{COPY_BYTES, Code, convert};
@@ -40,7 +39,7 @@ pub struct Failure {
 /// A live instance.
 pub struct Instance {
     store: Store<Turn>,
-    guest: Protocol,
+    guest: Guest,
     /// A call trapped: it can't be entered again.
     broken: bool,
     /// No message has been handled yet.
@@ -59,7 +58,7 @@ impl Instance {
             Ok(if goes_on { UpdateDeadline::Continue(1) } else { UpdateDeadline::Interrupt })
         });
         store.set_epoch_deadline(1);
-        let guest = match code.pre.instantiate(&mut store) {
+        let guest = match code.linked.instantiate(&mut store) {
             Ok(guest) => guest,
             Err(error) => return Err(failure(store.data(), &error)),
         };
@@ -69,8 +68,7 @@ impl Instance {
     /// The first turn of a fresh incarnation.
     pub fn start(&mut self, now: Now) -> Result<(), Failure> {
         self.begin();
-        let behaviour = self.guest.edge_actor_behaviour();
-        let called = behaviour.call_start(&mut self.store, time(now));
+        let called = self.guest.start(&mut self.store, time(now));
         self.end(called)
     }
 
@@ -84,8 +82,7 @@ impl Instance {
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
         let (messages, bytes) = convert::messages(messages, &handles);
-        let behaviour = self.guest.edge_actor_behaviour();
-        let called = behaviour.call_handle(&mut self.store, time(now), &messages, &bytes);
+        let called = self.guest.handle(&mut self.store, time(now), &messages, &bytes);
         let failed =
             |turn: &mut Turn| turn.failing.take().unwrap_or_else(|| "no reason given".into());
         let called = called.map(|outcome| outcome.map_err(|()| failed(self.store.data_mut())));
@@ -97,7 +94,7 @@ impl Instance {
         self.begin();
         self.store.data_mut().open = false;
         let most = self.store.data().budget.node.save_bytes;
-        let called = self.guest.edge_actor_behaviour().call_save(&mut self.store);
+        let called = self.guest.save(&mut self.store);
         let state = self.answer(called)?;
         if state.len() > most {
             let why =
@@ -111,8 +108,7 @@ impl Instance {
     pub fn restore(&mut self, now: Now, state: &[u8], writer: &str) -> Result<(), Failure> {
         self.begin();
         self.store.data_mut().open = false;
-        let behaviour = self.guest.edge_actor_behaviour();
-        let called = behaviour.call_restore(&mut self.store, time(now), state, writer);
+        let called = self.guest.restore(&mut self.store, time(now), state, writer);
         self.answer(called)
     }
 
@@ -256,6 +252,7 @@ fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
             Failure { reason: Reason::OverBudget, why }
         }
         Some(trap) => Failure { reason: Reason::Trapped, why: format!("trapped: {trap}") },
-        None => Failure { reason: Reason::Trapped, why: one_line(error) },
+        // What wraps the cause is only where in its code the guest was, by number.
+        None => Failure { reason: Reason::Trapped, why: error.root_cause().to_string() },
     }
 }

@@ -4,12 +4,14 @@
 use std::rc::Rc;
 
 use sim::{Desk, Machine, Message};
-use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Module, Store};
 
+use super::bindings::ProtocolPre;
 use super::bindings::edge::actor::{effects, links, reads, types};
-use super::bindings::{Protocol, ProtocolPre};
 use super::check::one_line;
+use super::guest::{Guest, Linked};
+use super::plain::{self, Space, Spacious};
 use super::{ComponentError, Engine, World};
 
 mod convert;
@@ -17,13 +19,13 @@ mod host;
 
 /// What an instance works on: the desk of its actor, for the time of a turn, and why that fails.
 #[derive(Default)]
-struct Seat(Desk, Option<String>);
+struct Seat(Desk, Option<String>, Option<Space>);
 
 /// One incarnation of a component.
 struct Simulated {
     engine: wasmtime::Engine,
-    pre: ProtocolPre<Seat>,
-    live: Option<(Store<Seat>, Protocol)>,
+    linked: Linked<Seat>,
+    live: Option<(Store<Seat>, Guest)>,
 }
 
 /// Epochs that never pass: nothing counts them in a simulation.
@@ -41,13 +43,22 @@ impl Engine {
             .and_then(|()| effects::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat))
             .and_then(|()| links::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat));
         added.map_err(ComponentError::engine)?;
-        let component = Component::new(&self.engine, bytes).map_err(ComponentError::compile)?;
-        let link = |error: wasmtime::Error| ComponentError::link(world, &error);
-        let pre = linker.instantiate_pre(&component).map_err(link)?;
-        let pre = ProtocolPre::new(pre).map_err(link)?;
+        let linked = match super::plain(bytes, world) {
+            Some(plain) => {
+                let module = Module::new(&self.engine, &bytes[plain.module.clone()]);
+                let module = module.map_err(ComponentError::compile)?;
+                plain.link(&module, plain::contract).map(Linked::Plain)
+            }
+            None => {
+                let component = Component::new(&self.engine, bytes);
+                let pre = linker.instantiate_pre(&component.map_err(ComponentError::compile)?);
+                pre.and_then(ProtocolPre::new).map(Linked::Layered)
+            }
+        };
+        let linked = linked.map_err(|error| ComponentError::link(world, &error))?;
         let engine = self.engine.clone();
         Ok(Rc::new(move || {
-            Box::new(Simulated { engine: engine.clone(), pre: pre.clone(), live: None })
+            Box::new(Simulated { engine: engine.clone(), linked: linked.clone(), live: None })
         }))
     }
 }
@@ -57,12 +68,12 @@ impl Simulated {
     fn with<T>(
         &mut self,
         desk: &mut Desk,
-        call: impl FnOnce(&mut Store<Seat>, &Protocol) -> wasmtime::Result<Result<T, String>>,
+        call: impl FnOnce(&mut Store<Seat>, &Guest) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, String> {
         if self.live.is_none() {
             let mut store = Store::new(&self.engine, Seat::default());
             store.set_epoch_deadline(EVER);
-            let guest = self.pre.instantiate(&mut store).map_err(|error| one_line(&error))?;
+            let guest = self.linked.instantiate(&mut store).map_err(|error| one_line(&error))?;
             self.live = Some((store, guest));
         }
         let Some((store, guest)) = &mut self.live else {
@@ -78,15 +89,14 @@ impl Simulated {
 impl Machine for Simulated {
     fn start(&mut self, now: sim::Now, desk: &mut Desk) -> Result<(), String> {
         self.live = None;
-        self.with(desk, |store, guest| guest.edge_actor_behaviour().call_start(store, time(now)))
+        self.with(desk, |store, guest| guest.start(store, time(now)))
     }
 
     fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
         let (message, body) = convert::message(&message);
         self.with(desk, |store, guest| {
             store.data_mut().1 = None;
-            let behaviour = guest.edge_actor_behaviour();
-            let called = behaviour.call_handle(&mut *store, time(now), &[message], body);
+            let called = guest.handle(&mut *store, time(now), &[message], body);
             let why = store.data_mut().1.take();
             called.map(|outcome| outcome.map_err(|()| why.unwrap_or_default()))
         })
@@ -94,14 +104,18 @@ impl Machine for Simulated {
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
         let mut desk = Desk::default();
-        self.with(&mut desk, |store, guest| guest.edge_actor_behaviour().call_save(store))
+        self.with(&mut desk, |store, guest| guest.save(store))
     }
 
     fn restore(&mut self, now: sim::Now, state: &[u8], desk: &mut Desk) -> Result<(), String> {
         self.live = None;
-        self.with(desk, |store, guest| {
-            guest.edge_actor_behaviour().call_restore(store, time(now), state, "")
-        })
+        self.with(desk, |store, guest| guest.restore(store, time(now), state, ""))
+    }
+}
+
+impl Spacious for Seat {
+    fn space(&mut self) -> &mut Option<Space> {
+        &mut self.2
     }
 }
 

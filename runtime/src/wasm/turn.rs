@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
 use super::effects::{Effects, Pending};
+use super::plain::{Space, Spacious};
 use super::table::{Held, Holdings};
 use crate::address::{ActorId, Address, NodeId};
 use crate::device::BusError;
@@ -96,6 +97,7 @@ pub struct Turn {
     pub(super) fault: Option<String>,
     /// Why the guest says that this turn fails.
     pub(super) failing: Option<String>,
+    space: Option<Space>,
 }
 
 impl Turn {
@@ -121,6 +123,7 @@ impl Turn {
             open: false,
             fault: None,
             failing: None,
+            space: None,
         }
     }
 
@@ -255,6 +258,12 @@ impl Turn {
         self.stored = rest + new;
         self.effects.writes.insert(key, value);
         Ok(())
+    }
+}
+
+impl Spacious for Turn {
+    fn space(&mut self) -> &mut Option<Space> {
+        &mut self.space
     }
 }
 

@@ -1,0 +1,99 @@
+//! Components ready to be instantiated, and instances, whether they are plain or not.
+
+use wasmtime::Store;
+
+use super::bindings::edge::actor::types as wit;
+use super::bindings::{Protocol, ProtocolPre};
+use super::plain::{self, Spacious};
+
+/// A component linked to its world.
+pub enum Linked<T: 'static> {
+    /// Its one module, without wasmtime's component layer.
+    Plain(plain::Linked<T>),
+    /// Any other, of however many modules.
+    Layered(ProtocolPre<T>),
+}
+
+/// An instance of one. Whoever calls it asks for one thing at a time, and for none after a trap.
+pub enum Guest {
+    /// Of a plain component.
+    Plain(plain::Guest),
+    /// Of any other.
+    Layered(Protocol),
+}
+
+impl<T> Clone for Linked<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Plain(linked) => Self::Plain(linked.clone()),
+            Self::Layered(linked) => Self::Layered(linked.clone()),
+        }
+    }
+}
+
+impl<T: Spacious> Linked<T> {
+    /// A new instance.
+    pub fn instantiate(&self, store: &mut Store<T>) -> wasmtime::Result<Guest> {
+        Ok(match self {
+            Self::Plain(linked) => Guest::Plain(linked.instantiate(store)?),
+            Self::Layered(linked) => Guest::Layered(linked.instantiate(store)?),
+        })
+    }
+}
+
+impl Guest {
+    /// `start` of the behaviour.
+    pub fn start<T: Spacious>(
+        &self,
+        store: &mut Store<T>,
+        now: wit::Now,
+    ) -> wasmtime::Result<Result<(), String>> {
+        match self {
+            Self::Plain(guest) => guest.start(store, now),
+            Self::Layered(guest) => guest.edge_actor_behaviour().call_start(store, now),
+        }
+    }
+
+    /// `handle` of the behaviour.
+    pub fn handle<T: Spacious>(
+        &self,
+        store: &mut Store<T>,
+        now: wit::Now,
+        messages: &[wit::Message<'_>],
+        bytes: &[u8],
+    ) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::Plain(guest) => guest.handle(store, now, messages, bytes),
+            Self::Layered(guest) => {
+                guest.edge_actor_behaviour().call_handle(store, now, messages, bytes)
+            }
+        }
+    }
+
+    /// `save` of the behaviour.
+    pub fn save<T: Spacious>(
+        &self,
+        store: &mut Store<T>,
+    ) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        match self {
+            Self::Plain(guest) => guest.save(store),
+            Self::Layered(guest) => guest.edge_actor_behaviour().call_save(store),
+        }
+    }
+
+    /// `restore` of the behaviour.
+    pub fn restore<T: Spacious>(
+        &self,
+        store: &mut Store<T>,
+        now: wit::Now,
+        state: &[u8],
+        writer: &str,
+    ) -> wasmtime::Result<Result<(), String>> {
+        match self {
+            Self::Plain(guest) => guest.restore(store, now, state, writer),
+            Self::Layered(guest) => {
+                guest.edge_actor_behaviour().call_restore(store, now, state, writer)
+            }
+        }
+    }
+}
