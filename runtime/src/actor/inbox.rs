@@ -56,6 +56,15 @@ impl Inbox {
         self.0.iter_mut().flat_map(move |buffer| buffer.drain(..count))
     }
 
+    /// The same, and nobody wants them.
+    pub fn done(&mut self, count: usize) {
+        match &mut self.0 {
+            Some(buffer) if buffer.len() == count => buffer.clear(),
+            Some(buffer) => drop(buffer.drain(..count)),
+            None => {}
+        }
+    }
+
     /// An activation ends: an empty buffer is the next one's on this thread.
     pub fn rest(&mut self) {
         if let Some(buffer) = self.0.take_if(|buffer| buffer.is_empty())

@@ -34,19 +34,26 @@ pub fn lend(messages: &[Message], table: &mut Table) -> Result<Vec<u32>, TableFu
     Ok(handles)
 }
 
-/// Messages for the guest, with the handles that [`lend`] gave for them, and all their bodies. A
-/// single body is not copied here.
-pub fn messages<'a>(
-    messages: &'a [Message],
-    handles: &'a [u32],
-) -> (Vec<wit::Message<'a>>, Cow<'a, [u8]>) {
-    let bytes = match messages {
-        [_] => Cow::Borrowed(&[][..]),
-        several => Cow::Owned(Vec::with_capacity(several.iter().map(Message::body_len).sum())),
-    };
-    let mut view = View { handles, bytes };
-    let messages = messages.iter().map(|message| view.message(message)).collect();
-    (messages, view.bytes)
+/// Gives messages as the guest sees them, with the handles that [`lend`] gave for them, and all
+/// their bodies. A single one allocates nothing, and its body is not copied here.
+pub fn give<T>(
+    messages: &[Message],
+    handles: &[u32],
+    to: impl FnOnce(&[wit::Message<'_>], &[u8]) -> T,
+) -> T {
+    match messages {
+        [only] => {
+            let mut view = View { handles, bytes: Cow::Borrowed(&[]) };
+            let only = view.message(only);
+            to(&[only], &view.bytes)
+        }
+        several => {
+            let bytes = Vec::with_capacity(several.iter().map(Message::body_len).sum());
+            let mut view = View { handles, bytes: Cow::Owned(bytes) };
+            let several: Vec<_> = several.iter().map(|message| view.message(message)).collect();
+            to(&several, &view.bytes)
+        }
+    }
 }
 
 /// What is left of the handles, and the bodies so far.

@@ -64,9 +64,14 @@ impl Effects {
     /// All of them are out in the world: the buffer is the next activation's on this thread.
     pub fn done(mut self: Box<Self>) {
         debug_assert!(self.letters.is_empty() && self.family.is_empty());
-        self.writes.clear();
+        // Clearing an empty map is as dear as clearing a small one, and most activations write nothing.
+        if !self.writes.is_empty() {
+            self.writes.clear();
+        }
+        if !self.queued.is_empty() {
+            self.queued.clear();
+        }
         self.used.clear();
-        self.queued.clear();
         if self.letters.capacity().max(self.family.capacity()) <= KEPT {
             SPARE.set(Some(self));
         }

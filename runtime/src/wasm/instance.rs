@@ -81,8 +81,10 @@ impl Instance {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
-        let (messages, bytes) = convert::messages(messages, &handles);
-        let called = self.guest.handle(&mut self.store, time(now), &messages, &bytes);
+        let Self { store, guest, .. } = self;
+        let called = convert::give(messages, &handles, |messages, bytes| {
+            guest.handle(&mut *store, time(now), messages, bytes)
+        });
         let failed =
             |turn: &mut Turn| turn.failing.take().unwrap_or_else(|| "no reason given".into());
         let called = called.map(|outcome| outcome.map_err(|()| failed(self.store.data_mut())));

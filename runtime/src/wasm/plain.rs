@@ -19,7 +19,7 @@ mod wiring;
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::{Extern, InstancePre, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
+use wasmtime::{Extern, Func, InstancePre, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
 use wasmtime::{WasmParams, WasmResults};
 
 use super::bindings::edge::actor::types as wit;
@@ -58,10 +58,10 @@ struct Lifted {
 
 /// What an instance's store holds beside the host's own: where its lists lie, and what makes room
 /// for them.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Space {
     memory: Memory,
-    realloc: Realloc,
+    realloc: Func,
 }
 
 /// `cabi_realloc`: old place and size, alignment, new size.
@@ -108,6 +108,7 @@ struct Export {
 pub struct Guest {
     instance: wasmtime::Instance,
     handle: TypedFunc<Handle, u32>,
+    realloc: Realloc,
     exports: Arc<Exports>,
 }
 
@@ -161,10 +162,10 @@ impl<T: Spacious> Linked<T> {
         let Some(memory) = memory.and_then(Extern::into_memory) else {
             wasmtime::bail!("its memory is none");
         };
-        let realloc = function(&instance, store, &exports.realloc)?;
+        let realloc: Realloc = function(&instance, store, &exports.realloc)?;
         let handle = function(&instance, store, &exports.handle.function)?;
-        *store.data_mut().space() = Some(Space { memory, realloc });
-        Ok(Guest { instance, handle, exports: exports.clone() })
+        *store.data_mut().space() = Some(Space { memory, realloc: *realloc.func() });
+        Ok(Guest { instance, handle, realloc, exports: exports.clone() })
     }
 }
 
@@ -191,7 +192,7 @@ impl Guest {
         messages: &[wit::Message<'_>],
         bytes: &[u8],
     ) -> wasmtime::Result<Result<(), ()>> {
-        let (list, body) = lower::messages(&mut *store, messages, bytes)?;
+        let (list, body) = lower::messages(&mut *store, &self.realloc, messages, bytes)?;
         let (monotonic, has_wall, wall, seed) = lower::time(now);
         let count = layout::length(messages.len())?;
         let length = layout::length(bytes.len())?;
@@ -232,8 +233,9 @@ impl Guest {
         let restore = &self.exports.restore;
         let function: TypedFunc<Handle, u32> = function(&self.instance, store, &restore.function)?;
         let (monotonic, has_wall, wall, seed) = lower::time(now);
-        let (state_at, state_length) = lower::bytes(&mut *store, state)?;
-        let (writer_at, writer_length) = lower::bytes(&mut *store, writer.as_bytes())?;
+        let (state_at, state_length) = lower::bytes(&mut *store, &self.realloc, state)?;
+        let writer = writer.as_bytes();
+        let (writer_at, writer_length) = lower::bytes(&mut *store, &self.realloc, writer)?;
         let lists =
             (monotonic, has_wall, wall, seed, state_at, state_length, writer_at, writer_length);
         let at = function.call(&mut *store, lists)?;

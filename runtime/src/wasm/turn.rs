@@ -187,6 +187,9 @@ impl Turn {
         if body.len() > limits.letter_bytes || carried.len() > limits.carried {
             return Err(Refusal::OverLimit);
         }
+        if carried.is_empty() {
+            return Ok(Vec::new());
+        }
         carried.iter().map(|handle| self.address(*handle)).collect()
     }
 

@@ -3,8 +3,8 @@
 
 use wasmtime::{Caller, Linker, bail};
 
-use super::layout::{Bytes, open};
-use super::{Import, Spacious, lower};
+use super::layout::{Bytes, aligned, open};
+use super::{Import, Realloc, Spacious, lower};
 use crate::wasm::bindings::driver::edge::actor::i2c;
 use crate::wasm::bindings::edge::actor::types::{Class, Granted, Handle, Refusal};
 use crate::wasm::bindings::edge::actor::{effects, links, reads};
@@ -62,7 +62,8 @@ fn transfer<T: Spacious + i2c::Host>(
     let (host, mut guest) = open(&mut caller)?;
     let fields = match host.write_read(device, guest.copy(at, length)?, read) {
         Ok(read) => {
-            let (at, length) = lower::bytes(&mut caller, &read)?;
+            let realloc = realloc(&mut caller)?;
+            let (at, length) = lower::bytes(&mut caller, &realloc, &read)?;
             [0, at, length]
         }
         Err(error) => [1, error as u32, 0],
@@ -111,7 +112,8 @@ fn get<T: Spacious + reads::Host>(
     let (host, mut guest) = open(&mut caller)?;
     let fields = match host.get(guest.copy(at, length)?) {
         Some(value) => {
-            let (at, length) = lower::bytes(&mut caller, &value)?;
+            let realloc = realloc(&mut caller)?;
+            let (at, length) = lower::bytes(&mut caller, &realloc, &value)?;
             [1, at, length]
         }
         None => [0; 3],
@@ -131,7 +133,8 @@ fn range<T: Spacious + reads::Host>(
     let (host, mut guest) = open(&mut caller)?;
     let first = guest.copy(first, first_length)?;
     let found = host.range(first, guest.copy(end, end_length)?, limit);
-    let (at, length) = lower::pairs(&mut caller, &found)?;
+    let realloc = realloc(&mut caller)?;
+    let (at, length) = lower::pairs(&mut caller, &realloc, &found)?;
     open(&mut caller)?.1.put(to, [at, length])
 }
 
@@ -292,6 +295,10 @@ impl Import {
 
 impl Bytes<'_> {
     fn handles(&mut self, at: u32, count: u32) -> wasmtime::Result<Vec<Handle>> {
+        if count == 0 {
+            aligned(at, 4)?;
+            return Ok(Vec::new());
+        }
         Ok(self.records(at, count)?.map(|[handle]| handle).collect())
     }
 
@@ -313,6 +320,14 @@ impl Bytes<'_> {
             *self.place(at, 4)? = field.to_le_bytes();
         }
         Ok(())
+    }
+}
+
+/// What makes room for lists that an import gives.
+fn realloc<T: Spacious>(caller: &mut Caller<'_, T>) -> wasmtime::Result<Realloc> {
+    match *caller.data_mut().space() {
+        Some(space) => space.realloc.typed(caller),
+        None => bail!("it has no instance"),
     }
 }
 

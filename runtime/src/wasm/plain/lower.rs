@@ -1,10 +1,10 @@
 //! What the host gives a guest: lists in places that the guest's `cabi_realloc` gives for them.
 
-use wasmtime::{AsContextMut, bail};
+use wasmtime::AsContextMut;
 
-use super::Spacious;
 use super::layout::{aligned, length, open};
 use super::wit::{Answer, Letter, LinkEvent, Message, Notice, Now, Span};
+use super::{Realloc, Spacious};
 
 /// Bytes of a `message`, whose longest case is an answer; its fields stand at multiples of 8.
 const MESSAGE: usize = 48;
@@ -19,9 +19,10 @@ pub fn time(now: Now) -> (u64, u32, u64, u64) {
 /// A list of bytes: its place and length.
 pub fn bytes<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
     bytes: &[u8],
 ) -> wasmtime::Result<(u32, u32)> {
-    let at = room(&mut store, bytes.len(), 1)?;
+    let at = room(&mut store, realloc, bytes.len(), 1)?;
     open(store.as_context_mut())?.1.room(at, bytes.len())?.copy_from_slice(bytes);
     Ok((at, length(bytes.len())?))
 }
@@ -29,9 +30,10 @@ pub fn bytes<T: Spacious>(
 /// A list of handles.
 fn handles<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
     handles: &[u32],
 ) -> wasmtime::Result<(u32, u32)> {
-    let at = room(&mut store, handles.len() * 4, 4)?;
+    let at = room(&mut store, realloc, handles.len() * 4, 4)?;
     let (_, mut guest) = open(store.as_context_mut())?;
     let (places, _) = guest.room(at, handles.len() * 4)?.as_chunks_mut::<4>();
     for (place, handle) in places.iter_mut().zip(handles) {
@@ -46,13 +48,14 @@ const PAIR: usize = 16;
 /// A list of keys and values.
 pub fn pairs<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
     pairs: &[(Vec<u8>, Vec<u8>)],
 ) -> wasmtime::Result<(u32, u32)> {
     let size = pairs.len() * PAIR;
-    let at = room(&mut store, size, 4)?;
+    let at = room(&mut store, realloc, size, 4)?;
     let mut lists = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
-        lists.push((bytes(&mut store, key)?, bytes(&mut store, value)?));
+        lists.push((bytes(&mut store, realloc, key)?, bytes(&mut store, realloc, value)?));
     }
     let (_, mut guest) = open(store.as_context_mut())?;
     let (places, _) = guest.room(at, size)?.as_chunks_mut::<PAIR>();
@@ -68,20 +71,21 @@ pub fn pairs<T: Spacious>(
 /// A batch of messages and their bodies: the places of both lists.
 pub fn messages<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
     messages: &[Message<'_>],
     bodies: &[u8],
 ) -> wasmtime::Result<(u32, u32)> {
     let size = messages.len() * MESSAGE;
-    let list = room(&mut store, size, 8)?;
+    let list = room(&mut store, realloc, size, 8)?;
     let mut lists = Vec::new();
     for message in messages {
         match List::of(message) {
-            Some(List::Handles(list)) => lists.push(handles(&mut store, list)?),
-            Some(List::Bytes(list)) => lists.push(bytes(&mut store, list)?),
+            Some(List::Handles(list)) => lists.push(handles(&mut store, realloc, list)?),
+            Some(List::Bytes(list)) => lists.push(bytes(&mut store, realloc, list)?),
             None => {}
         }
     }
-    let body = room(&mut store, bodies.len(), 1)?;
+    let body = room(&mut store, realloc, bodies.len(), 1)?;
     let (_, mut guest) = open(store.as_context_mut())?;
     guest.room(body, bodies.len())?.copy_from_slice(bodies);
     let (places, _) = guest.room(list, size)?.as_chunks_mut::<MESSAGE>();
@@ -95,14 +99,11 @@ pub fn messages<T: Spacious>(
 /// Room for a list in the guest's memory.
 fn room<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
     size: usize,
     alignment: u32,
 ) -> wasmtime::Result<u32> {
-    let size = length(size)?;
-    let mut store = store.as_context_mut();
-    let Some(space) = store.data_mut().space() else { bail!("it has no instance") };
-    let realloc = space.realloc.clone();
-    let at = realloc.call(store, (0, 0, alignment, size))?;
+    let at = realloc.call(store.as_context_mut(), (0, 0, alignment, length(size)?))?;
     aligned(at, alignment)?;
     Ok(at)
 }
