@@ -316,8 +316,10 @@ impl Bytes<'_> {
     /// Writes fields that begin at multiples of four bytes. One of a single byte has zeros behind
     /// it, where its padding is.
     fn put<const N: usize>(&mut self, to: u32, fields: [u32; N]) -> Done {
-        for (at, field) in (to..).step_by(4).zip(fields) {
-            *self.place(at, 4)? = field.to_le_bytes();
+        aligned(to, 4)?;
+        let (places, _) = self.area(to, 4 * N)?.as_chunks_mut();
+        for (place, field) in places.iter_mut().zip(fields) {
+            *place = field.to_le_bytes();
         }
         Ok(())
     }

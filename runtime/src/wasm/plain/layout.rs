@@ -87,11 +87,11 @@ impl Bytes<'_> {
         }
     }
 
-    /// The place that `realloc` gave for a list.
-    pub fn room(&mut self, at: u32, length: usize) -> wasmtime::Result<&mut [u8]> {
+    /// A place of so many bytes to be written, whatever its alignment.
+    pub fn area(&mut self, at: u32, length: usize) -> wasmtime::Result<&mut [u8]> {
         match self.bytes.get_mut(at as usize..).and_then(|rest| rest.get_mut(..length)) {
-            Some(room) => Ok(room),
-            None => bail!("its `cabi_realloc` gave {at} for {length} bytes: outside its memory"),
+            Some(area) => Ok(area),
+            None => bail!("a place of {length} bytes at {at} is outside its memory"),
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn bytes<T: Spacious>(
     bytes: &[u8],
 ) -> wasmtime::Result<(u32, u32)> {
     let at = room(&mut store, realloc, bytes.len(), 1)?;
-    open(store.as_context_mut())?.1.room(at, bytes.len())?.copy_from_slice(bytes);
+    open(store.as_context_mut())?.1.area(at, bytes.len())?.copy_from_slice(bytes);
     Ok((at, length(bytes.len())?))
 }
 
@@ -35,7 +35,7 @@ fn handles<T: Spacious>(
 ) -> wasmtime::Result<(u32, u32)> {
     let at = room(&mut store, realloc, handles.len() * 4, 4)?;
     let (_, mut guest) = open(store.as_context_mut())?;
-    let (places, _) = guest.room(at, handles.len() * 4)?.as_chunks_mut::<4>();
+    let (places, _) = guest.area(at, handles.len() * 4)?.as_chunks_mut::<4>();
     for (place, handle) in places.iter_mut().zip(handles) {
         *place = handle.to_le_bytes();
     }
@@ -58,7 +58,7 @@ pub fn pairs<T: Spacious>(
         lists.push((bytes(&mut store, realloc, key)?, bytes(&mut store, realloc, value)?));
     }
     let (_, mut guest) = open(store.as_context_mut())?;
-    let (places, _) = guest.room(at, size)?.as_chunks_mut::<PAIR>();
+    let (places, _) = guest.area(at, size)?.as_chunks_mut::<PAIR>();
     for (place, (key, value)) in places.iter_mut().zip(lists) {
         let (words, _) = place.as_chunks_mut::<4>();
         for (place, word) in words.iter_mut().zip([key.0, key.1, value.0, value.1]) {
@@ -87,8 +87,8 @@ pub fn messages<T: Spacious>(
     }
     let body = room(&mut store, realloc, bodies.len(), 1)?;
     let (_, mut guest) = open(store.as_context_mut())?;
-    guest.room(body, bodies.len())?.copy_from_slice(bodies);
-    let (places, _) = guest.room(list, size)?.as_chunks_mut::<MESSAGE>();
+    guest.area(body, bodies.len())?.copy_from_slice(bodies);
+    let (places, _) = guest.area(list, size)?.as_chunks_mut::<MESSAGE>();
     let mut lists = lists.into_iter();
     for (place, message) in places.iter_mut().zip(messages) {
         write(&mut Fields(place), message, || lists.next().unwrap_or_default());

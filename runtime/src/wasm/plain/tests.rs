@@ -227,6 +227,10 @@ fn what_a_guest_must_not_do_ends_its_turn_in_either() {
         ("utf-8", "(call $log (i32.const 256) (i32.const 5))"),
         ("multiple of 4", "(call $grant (i32.const 256) (i32.const 4) (i32.const 1026))"),
         ("outside its memory", "(call $grant (i32.const 256) (i32.const 4) (i32.const 65528))"),
+        ("outside its memory", "(call $grant (i32.const 256) (i32.const 4) (i32.const -4))"),
+        ("multiple of 4", "(call $grant (i32.const 256) (i32.const 4) (i32.const -1))"),
+        ("outside its memory", "(call $stop (i32.const 1) (i32.const -1))"),
+        ("outside its memory", "(call $last (i32.const 1) (i32.const -8))"),
         ("multiple of 8", "(call $last (i32.const 1) (i32.const 1028))"),
         (
             "no class",

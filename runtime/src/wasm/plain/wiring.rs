@@ -151,7 +151,8 @@ impl<'a> Wiring<'a> {
         let table = self.table(given(*from)?, Some(name), shim)?;
         let first = module.exports.get(table) == Some(&(ExternalKind::Table, 0));
         // Its functions are all imported: it does nothing but fill the table.
-        if !first || !filling.forwards.is_empty() || filling.fills_oddly {
+        let fits = filling.filled.iter().all(|(place, _)| Some(u64::from(*place)) < module.places);
+        if !first || !filling.forwards.is_empty() || filling.fills_oddly || !fits {
             return None;
         }
         let (_, filler) = filling.filled.iter().rfind(|(filled, _)| *filled == slot)?;
@@ -189,6 +190,8 @@ impl<'a> Wiring<'a> {
 struct Module<'a> {
     imports: Vec<(&'a str, &'a str, TypeRef)>,
     exports: HashMap<&'a str, (ExternalKind, u32)>,
+    /// Places that its own first table has.
+    places: Option<u64>,
     /// Places of its first table and the functions that it puts there.
     filled: Vec<(u32, u32)>,
     /// It puts something where this does not tell.
@@ -213,6 +216,10 @@ impl<'a> Module<'a> {
             }),
             Payload::FunctionSection(section) => all(section, |ty| {
                 types.push(ty);
+                Some(())
+            }),
+            Payload::TableSection(section) => all(section, |table| {
+                module.places.get_or_insert(table.ty.initial);
                 Some(())
             }),
             Payload::ExportSection(section) => all(section, |export| {
@@ -250,7 +257,8 @@ impl<'a> Module<'a> {
                 ElementItems::Functions(items),
             ) => {
                 let functions = items.into_iter().map_while(Result::ok);
-                self.filled.extend((value.cast_unsigned()..).zip(functions));
+                let places = value.cast_unsigned()..=u32::MAX;
+                self.filled.extend(places.zip(functions));
             }
             _ => self.fills_oddly = true,
         }
@@ -339,6 +347,9 @@ mod tests {
         let twice = format!("{slots} (elem (i32.const 1) func 0)");
         let twice = text.replace(slots, &twice);
         assert_eq!(names(&wat::parse_str(twice).unwrap()), ["log", "log"]);
+        // One that does not fit ends that.
+        let outside = format!("{slots} (elem (i32.const -1) func 0 0)");
+        assert!(of(&wat::parse_str(text.replace(slots, &outside)).unwrap()).is_none());
     }
 
     #[test]
