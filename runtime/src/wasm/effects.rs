@@ -64,7 +64,7 @@ impl Effects {
     /// All of them are out in the world: the buffer is the next activation's on this thread.
     pub fn done(mut self: Box<Self>) {
         debug_assert!(self.letters.is_empty() && self.family.is_empty());
-        // Clearing an empty map is as dear as clearing a small one, and most activations write nothing.
+        // Clearing an empty map costs as much as a small one, and most activations write nothing.
         if !self.writes.is_empty() {
             self.writes.clear();
         }

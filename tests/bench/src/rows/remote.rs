@@ -9,7 +9,7 @@ use crate::ours::Node;
 use crate::row::{Better, Measure, Row};
 
 /// Letters of 64 bytes that may be on their way, and of 64 KiB.
-const WINDOW: u64 = 2048;
+const WINDOW: u64 = 4096;
 const LARGE_WINDOW: u64 = 32;
 /// Limits that the windows need. A letter is on its way until it is settled, which may be some
 /// time after it was counted: a busy machine had twice the window unsettled.
@@ -32,11 +32,11 @@ pub fn remote_ask_p50(bench: &Bench) -> Row {
         .side("erlang, TLS", peers.erlang_nodes(true, "ask", bench.ms, &[]))
 }
 
-/// An actor sends 64-byte letters to one on another node, which counts them; at most 2,048 are on
-/// their way, renewed after every 1,024 counted. Letters a second, until the last is counted and
+/// An actor sends 64-byte letters to one on another node, which counts them; at most 4,096 are on
+/// their way, renewed after every 2,048 counted. Letters a second, until the last is counted and
 /// the sender knows. Raw quinn: one stream, 1,024 of them in a write, the end acknowledged.
 pub fn remote_one_way_64(bench: &Bench) -> Row {
-    let parameters = ["size=64", "window=2048"];
+    let parameters = ["size=64", "window=4096"];
     let (peers, quinn) = (&bench.peers, ["size=64", "batch=1024", "mt=0"]);
     Row::new("remote_one_way_64", "letters/s", Better::Higher, "erlang, TLS")
         .limit("quinn, batched")
