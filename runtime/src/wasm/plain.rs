@@ -1,12 +1,14 @@
 //! Plain components: one core module, whose imports are the contract's functions and whose exports
 //! are the behaviour's. Most languages' tools make such, guest-sdk among them.
 //!
-//! wasmtime's component layer takes three times as long for a letter as the same module called by
-//! hand, and each instance has two modules' worth more of memory (`tests/bench/README.md` has the
-//! figures). So the module of a plain component is instantiated by itself, and what the layer would
-//! do is done here: the contract's functions by the Canonical ABI (the component model's
-//! `CanonicalABI.md`; sizes and places of the contract's types stand in [`layout`]). What a guest
-//! can do is the same, and so is what it can't: each pointer that it gives is checked.
+//! wasmtime's component layer takes two to three times as long for a letter as the same module
+//! called by hand, and each instance has two modules' worth more of memory (`tests/bench/README.md`
+//! has the figures). So the module of a plain component is instantiated by itself, and what the
+//! layer would do is done here: the contract's functions by the Canonical ABI (the component model's
+//! `CanonicalABI.md`). [`lower`] has how messages lie in a guest's memory, [`imports`] how it calls
+//! the host. What a guest can do is the same, and so is what it can't: each pointer that it gives is
+//! checked, and while the host asks it for room, or tells it that what it gave was read, it can
+//! call nothing.
 
 mod imports;
 mod layout;
@@ -62,6 +64,8 @@ struct Lifted {
 pub struct Space {
     memory: Memory,
     realloc: Func,
+    /// It may call no import now.
+    shut: bool,
 }
 
 /// `cabi_realloc`: old place and size, alignment, new size.
@@ -164,7 +168,7 @@ impl<T: Spacious> Linked<T> {
         };
         let realloc: Realloc = function(&instance, store, &exports.realloc)?;
         let handle = function(&instance, store, &exports.handle.function)?;
-        *store.data_mut().space() = Some(Space { memory, realloc: *realloc.func() });
+        *store.data_mut().space() = Some(Space { memory, realloc: *realloc.func(), shut: false });
         Ok(Guest { instance, handle, realloc, exports: exports.clone() })
     }
 }
@@ -268,7 +272,7 @@ impl Guest {
     ) -> wasmtime::Result<()> {
         let Some(after) = &export.after else { return Ok(()) };
         let after: TypedFunc<u32, ()> = function(&self.instance, store, after)?;
-        after.call(store, gave)
+        lower::shut(store, |store| after.call(store, gave))
     }
 }
 

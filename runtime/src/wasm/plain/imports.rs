@@ -21,6 +21,7 @@ macro_rules! define {
             &$import.from,
             &$import.name,
             |mut caller: Caller<'_, T>, $($name: $ty),*| -> Done {
+                #[allow(unused_mut, reason = "some functions have nothing in the guest's memory")]
                 let ($host, mut $guest) = open(&mut caller)?;
                 $does
             },
@@ -78,7 +79,7 @@ fn reading<T: Spacious + reads::Host>(linker: &mut Linker<T>, import: &Import) -
             guest.put(to, granted.map_or([0; 3], |(case, handle)| [1, case, handle]))
         }),
         "me" => {
-            let me = |mut caller: Caller<'_, T>| caller.data_mut().me();
+            let me = |mut caller: Caller<'_, T>| open(&mut caller).map(|(host, _)| host.me());
             linker.func_wrap(&import.from, &import.name, me)
         }
         "get" => linker.func_wrap(&import.from, &import.name, get::<T>),
@@ -182,10 +183,10 @@ fn effect<T: Spacious + effects::Host>(linker: &mut Linker<T>, import: &Import) 
             let body = guest.copy(body, length)?;
             guest.outcome(to, host.arm(key, body, after, every))
         }),
-        "disarm" => {
-            let disarm = |mut caller: Caller<'_, T>, key: u64| caller.data_mut().disarm(key);
-            linker.func_wrap(&import.from, &import.name, disarm)
-        }
+        "disarm" => define!(linker, import, |host, _guest, key: u64| {
+            host.disarm(key);
+            Ok(())
+        }),
         "put" => define!(linker, import, |host,
                                           guest,
                                           key: u32,

@@ -20,6 +20,9 @@ pub fn open<'a, T: Spacious>(
     let Some(space) = store.data_mut().space() else {
         bail!("it calls an import while it is instantiated");
     };
+    if space.shut {
+        bail!("it calls an import where it may only make room in its memory");
+    }
     let memory = space.memory;
     let (bytes, host) = memory.data_and_store_mut(store);
     Ok((host, Bytes { bytes, left: COPY_BYTES }))

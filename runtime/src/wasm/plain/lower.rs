@@ -1,6 +1,6 @@
 //! What the host gives a guest: lists in places that the guest's `cabi_realloc` gives for them.
 
-use wasmtime::AsContextMut;
+use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::layout::{aligned, length, open};
 use super::wit::{Answer, Letter, LinkEvent, Message, Notice, Now, Span};
@@ -103,9 +103,28 @@ fn room<T: Spacious>(
     size: usize,
     alignment: u32,
 ) -> wasmtime::Result<u32> {
-    let at = realloc.call(store.as_context_mut(), (0, 0, alignment, length(size)?))?;
+    let size = length(size)?;
+    let at = shut(&mut store, |store| realloc.call(store, (0, 0, alignment, size)))?;
     aligned(at, alignment)?;
     Ok(at)
+}
+
+/// Calls a guest's function that may call no import.
+pub fn shut<T: Spacious, R>(
+    mut store: impl AsContextMut<Data = T>,
+    call: impl FnOnce(StoreContextMut<'_, T>) -> wasmtime::Result<R>,
+) -> wasmtime::Result<R> {
+    let mut store = store.as_context_mut();
+    set_shut(&mut store, true);
+    let called = call(store.as_context_mut());
+    set_shut(&mut store, false);
+    called
+}
+
+fn set_shut<T: Spacious>(store: &mut StoreContextMut<'_, T>, shut: bool) {
+    if let Some(space) = store.data_mut().space() {
+        space.shut = shut;
+    }
 }
 
 /// The one list that a message has beside its body.

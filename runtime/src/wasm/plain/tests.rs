@@ -36,7 +36,7 @@ const IMPORTS: &str = r#"
         (import "edge:actor/links@0.1.0" "deliver" (func $deliver (param i32 i32 i32 i32 i32)))"#;
 
 /// A protocol that keeps what it is given, makes `calls` in each turn, and saves its whole memory.
-fn module(calls: &str) -> String {
+fn module(calls: &str, in_realloc: &str) -> String {
     format!(
         r#"(module
         {IMPORTS}
@@ -47,6 +47,7 @@ fn module(calls: &str) -> String {
             (global.set $next (i32.and
                 (i32.sub (i32.add (global.get $next) (local.get 2)) (i32.const 1))
                 (i32.sub (i32.const 0) (local.get 2))))
+            {in_realloc}
             (global.get $next)
             (global.set $next (i32.add (global.get $next) (local.get 3))))
         (func $now (param i64 i32 i64 i64)
@@ -90,7 +91,11 @@ fn module(calls: &str) -> String {
 
 /// Instances of a module as a plain component and as one that isn't.
 fn both(calls: &str) -> [Box<dyn Machine>; 2] {
-    let plain = component(&module(calls), World::Protocol);
+    each(&module(calls, ""))
+}
+
+fn each(module: &str) -> [Box<dyn Machine>; 2] {
+    let plain = component(module, World::Protocol);
     assert!(Plain::of(&plain).is_some());
     let text = wasmprinter::print_bytes(&plain).unwrap();
     let inner = text.trim_end().strip_suffix(')').unwrap();
@@ -266,6 +271,17 @@ fn what_a_guest_must_not_do_ends_its_turn_in_either() {
         let said = turn(&mut *plain, tick.clone(), 0).0.unwrap_err();
         assert!(said.contains(why) && !said.contains('\n'), "{calls}: {said}");
         assert!(turn(&mut *layered, tick, 0).0.is_err(), "{calls}");
+    }
+}
+
+#[test]
+fn it_can_call_nothing_while_it_makes_room() {
+    for call in ["(call $log (i32.const 256) (i32.const 4))", "(drop (call $me))"] {
+        let [mut plain, mut layered] = each(&module("", call));
+        let tick = Message::Timer(b"tick".to_vec());
+        let said = turn(&mut *plain, tick.clone(), 0).0.unwrap_err();
+        assert!(said.contains("may only make room"), "{said}");
+        assert!(turn(&mut *layered, tick, 0).0.is_err(), "{call}");
     }
 }
 
