@@ -21,6 +21,7 @@ use shared::{Shared, Wake};
 
 /// What `tests/model` puts in place of the standard library's.
 mod sync {
+    pub use std::hint::spin_loop;
     pub use std::sync::atomic::{AtomicUsize, Ordering};
     pub use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 }
@@ -156,6 +157,12 @@ impl RunQueue {
             }
             own.pop()
         })
+    }
+
+    /// The next actor, if another worker gives one while this one is patient.
+    pub fn seek(&self, patient: impl FnMut() -> bool) -> Option<Arc<Actor>> {
+        self.shared.seek(patient);
+        if self.shared.has_some() { self.next() } else { None }
     }
 
     /// Waits for an actor, and runs the network meanwhile if no other thread does; `None` once the

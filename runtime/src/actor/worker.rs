@@ -24,6 +24,11 @@ const SLICE: u64 = 2;
 /// Activations after which letters for other nodes leave, if the worker does not sleep before: each
 /// time costs a call of the system, and what gathers shares it.
 const FLUSH: u32 = 4;
+/// How long a worker that has nothing to do stays awake while another one works: to sleep and to be
+/// woken costs as much.
+const SEEK: Duration = Duration::from_micros(20);
+/// Looks for work between two at the clock meanwhile.
+const LOOKS: u32 = 16;
 /// How much less a long turn's thread is worth than a worker (`nice`).
 const NICE: i32 = 10;
 /// How old a worker's idea of wall time may be.
@@ -159,6 +164,19 @@ impl Scheduler {
     }
 
     fn sleep(&self, queue: &RunQueue, watch: &mut Watch<'_>) -> Option<Arc<Actor>> {
+        // Only who runs an actor can make others ready and share them.
+        if self.threads.active.load(Ordering::SeqCst) > 1 {
+            let began = self.clock.now();
+            let mut looks = 0_u32;
+            let found = queue.seek(|| {
+                looks += 1;
+                !looks.is_multiple_of(LOOKS) || self.clock.now() - began < SEEK
+            });
+            if found.is_some() {
+                watch.look();
+                return found;
+            }
+        }
         self.threads.active.fetch_sub(1, Ordering::SeqCst);
         // What drives a bus does nothing else beside.
         let net = self.router.net().filter(|_| std::ptr::eq(queue, &*self.ordinary));

@@ -5,6 +5,7 @@
 mod sync {
     pub use std::sync::PoisonError;
 
+    pub use loom::hint::spin_loop;
     pub use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
     pub use loom::sync::{Condvar, Mutex, MutexGuard};
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
+use super::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, spin_loop};
 
 /// So many at most are taken at once.
 const TAKEN: usize = 64;
@@ -24,6 +24,8 @@ pub struct Shared<T, W> {
     waiting: AtomicUsize,
     /// How many workers have nothing to do; a hint as well.
     idle: AtomicUsize,
+    /// How many of those look here without sleeping; a hint as well.
+    seeking: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl<T, W: Wake> Shared<T, W> {
             changed: Condvar::new(),
             waiting: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            seeking: AtomicUsize::new(0),
         }
     }
 
@@ -54,7 +57,17 @@ impl<T, W: Wake> Shared<T, W> {
 
     /// A worker may have nothing to do.
     pub fn has_idle(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > 0
+        self.idle.load(Ordering::Relaxed) > 0 || self.seeking.load(Ordering::Relaxed) > 0
+    }
+
+    /// Looks for something, awake, for as long as `patient` says: who is given it then is not to be
+    /// woken first.
+    pub fn seek(&self, mut patient: impl FnMut() -> bool) {
+        self.seeking.fetch_add(1, Ordering::Relaxed);
+        while !self.has_some() && patient() {
+            spin_loop();
+        }
+        self.seeking.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Puts some in.
