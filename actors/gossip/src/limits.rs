@@ -125,9 +125,12 @@ pub const BEACON: Duration = Duration::from_secs(10);
 /// Without a beacon for so long, the root is taken for gone.
 pub const ROOTLESS: Duration = Duration::from_secs(35);
 
-/// Side trees at the most: one for about each part of the world, as each costs a frame to each
-/// neighbour now and then, and a bit in each of those.
-pub const SIDES: usize = 16;
+/// Side trees at the most, as each costs a frame to each neighbour now and then, and a bit in each
+/// of those: one for each part of the world, and for those nodes that have nobody near.
+pub const SIDES: usize = 32;
+
+/// Side trees told of in one frame. Nodes of 2.1 had no more, and take no more.
+pub const SIDES_TOLD: usize = 16;
 
 /// A network of fewer nodes than this needs no side trees.
 pub const SIDE_NODES: u32 = 50;

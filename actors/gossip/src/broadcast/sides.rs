@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::{Broadcast, control};
 use crate::event::{Counts, Output};
 use crate::few::Few;
-use crate::limits::SIDES;
+use crate::limits::{SIDES, SIDES_TOLD};
 use crate::saved::saved;
 use crate::wire::{Side, Wire};
 
@@ -174,7 +174,7 @@ impl Broadcast {
         let sides: Vec<Side> =
             self.sides.trees.iter().map(|(tree, place)| place.side(*tree)).collect();
         if !sides.is_empty() {
-            out.push(control(link, &Wire::Sides { follow: 0, sides }));
+            say(link, 0, &sides, out);
         }
     }
 
@@ -261,8 +261,7 @@ impl Broadcast {
         let Some(place) = self.sides.trees.get_mut(&tree) else { return };
         if place.seq > seq {
             let follow = neighbour.followed;
-            let sides = vec![place.side(tree)];
-            out.push(control(link, &Wire::Sides { follow, sides }));
+            say(link, follow, &[place.side(tree)], out);
         } else if place.here {
             place.wave_at = Some(roots::soon(place, now));
         } else if let Some(parent) = place.parent.filter(|parent| *parent != link)
@@ -271,5 +270,13 @@ impl Broadcast {
             place.renewed = seq;
             out.push(control(parent, &Wire::Renew { tree, seq }));
         }
+    }
+}
+
+/// Tells a neighbour of these, in as many frames as it takes; without any, in one.
+fn say(link: u32, follow: u32, sides: &[Side], out: &mut Vec<Output>) {
+    let none = sides.is_empty().then_some(sides);
+    for sides in sides.chunks(SIDES_TOLD).chain(none) {
+        out.push(control(link, &Wire::Sides { follow, sides: sides.to_vec() }));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Beacon, Entry, Held, Id, Post, Side, Stream, Want, Why, Wire};
 use crate::codec::{Reader, Writer};
-use crate::limits::{GAPS, HAVE, PEERS, SIDES, STREAMS};
+use crate::limits::{GAPS, HAVE, PEERS, SIDES, SIDES_TOLD, STREAMS};
 use crate::saved::Saved;
 
 const KINDS: [&str; 20] = [
@@ -229,7 +229,7 @@ pub fn within_limits(wire: Wire) -> Option<Wire> {
             let gaps: usize = held.iter().map(|held| held.gaps.len()).sum();
             held.len() <= STREAMS && gaps <= GAPS
         }
-        Wire::Sides { sides, .. } => sides.len() <= SIDES,
+        Wire::Sides { sides, .. } => sides.len() <= SIDES_TOLD,
         _ => true,
     };
     within.then_some(wire)

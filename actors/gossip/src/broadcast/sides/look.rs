@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Broadcast, Place, Sides};
+use super::{Broadcast, Place, Sides, say};
 use crate::broadcast::control;
 use crate::event::Output;
 use crate::limits::SIDES;
@@ -60,7 +60,7 @@ impl Broadcast {
             }
             if !told.is_empty() || all != neighbour.followed {
                 neighbour.followed = all;
-                out.push(control(*link, &Wire::Sides { follow: all, sides: told.to_vec() }));
+                say(*link, all, told, out);
             }
         }
     }
@@ -72,7 +72,7 @@ impl Broadcast {
             let follow = wanted(&self.sides, *link);
             if follow != neighbour.followed {
                 neighbour.followed = follow;
-                out.push(control(*link, &Wire::Sides { follow, sides: Vec::new() }));
+                say(*link, follow, &[], out);
             }
         }
     }

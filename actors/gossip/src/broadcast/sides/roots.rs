@@ -74,14 +74,24 @@ impl Broadcast {
         }
     }
 
-    /// Whether this node would be a root: there are side trees, and none has its root near.
+    /// Whether this node would be a root: there are side trees, none has its root near, and near is
+    /// not just nobody in this network.
     fn wants_side(&self) -> bool {
         let trees = &self.sides.trees;
         if trees.is_empty() {
             return self.is_root() && self.main_is_settled(SETTLED) && self.nodes() >= SIDE_NODES;
         }
         let reach = micros(SIDE_REACH);
-        trees.len() < SIDES && trees.values().all(|place| place.far > reach)
+        trees.len() < SIDES && trees.values().all(|place| place.far > reach) && self.some_are_near()
+    }
+
+    /// Whether here or on the way to a root a node has another near. Where none has, each would be
+    /// a root of its own: the next root is no nearer to a sender than any of its neighbours, and
+    /// more trees only cost more.
+    fn some_are_near(&self) -> bool {
+        let here = self.links.values().filter_map(|there| there.rtt).min().map(micros);
+        let near = self.sides.trees.values().map(|place| place.near).chain(here);
+        near.min().is_some_and(|rtt| rtt / 2 <= micros(SIDE_REACH))
     }
 
     fn claim_side(&mut self, now: Duration) {

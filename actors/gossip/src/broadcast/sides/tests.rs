@@ -207,3 +207,41 @@ fn while_the_parent_brings_nothing_who_has_it_sends_too() {
     node.news(2, 4, true);
     assert_eq!(node.says(ms(1)), [(1, told(0, &[]))]);
 }
+
+#[test]
+fn one_more_root_is_of_use_where_some_nodes_have_others_near() {
+    let claims = |rtts: &[u64], near| {
+        let mut node = Node::new(rtts);
+        node.hear(1, 0, &[Side { near, ..side(1, 10_000) }]);
+        let own = |(_, wire): &(u32, Wire)| match wire {
+            Wire::Sides { sides, .. } => sides.iter().any(|side| side.root == 1 && side.far == 0),
+            _ => false,
+        };
+        node.says(ms(30_000)).iter().any(own)
+    };
+    // Nobody here, nor on the way to the root: all are as far from each other.
+    assert!(!claims(&[40, 50], 40_000));
+    assert!(claims(&[40, 1], 40_000));
+    // A node without anybody near, where others are not.
+    assert!(claims(&[40, 50], 1000));
+}
+
+#[test]
+fn many_trees_are_told_in_frames_that_an_earlier_minor_version_takes() {
+    let mut node = Node::new(&[40]);
+    let sides: Vec<Side> = (0..SIDES as u8).map(|tree| Side { tree, ..side(1, 10_000) }).collect();
+    for sides in sides.chunks(SIDES_TOLD) {
+        node.hear(1, 0, sides);
+    }
+    let told = |said: Vec<(u32, Wire)>| -> Vec<usize> {
+        let count = |(_, wire)| match wire {
+            Wire::Sides { sides, .. } => sides.len(),
+            _ => 0,
+        };
+        said.into_iter().map(count).collect()
+    };
+    assert_eq!(told(node.says(HOLD)), [SIDES_TOLD; SIDES / SIDES_TOLD]);
+    let mut out = Vec::new();
+    node.broadcast.up(node.now, 2, Some(ms(50)), &mut out);
+    assert_eq!(told(said(out)), [SIDES_TOLD; SIDES / SIDES_TOLD]);
+}
