@@ -56,7 +56,7 @@ saved!(Lag { mean, deviation, longest });
 /// Requests in a row after which a neighbour is asked for nothing until it sends something.
 const UNANSWERED: u32 = 2 * ASKED as u32;
 /// A neighbour is near if another is so many times as far.
-const NEAR: u32 = 16;
+const NEAR: u32 = 10;
 /// Tries before a message is left to the next digest.
 const TRIES: u32 = 8;
 
