@@ -2,13 +2,13 @@
 //! are the behaviour's. Most languages' tools make such, guest-sdk among them.
 //!
 //! wasmtime's component layer takes two to three times as long for a letter as the same module
-//! called by hand, and each instance has two modules' worth more of memory (`tests/bench/README.md`
-//! has the figures). So the module of a plain component is instantiated by itself, and what the
-//! layer would do is done here: the contract's functions by the Canonical ABI (the component model's
-//! `CanonicalABI.md`). [`lower`] has how messages lie in a guest's memory, [`imports`] how it calls
-//! the host. What a guest can do is the same, and so is what it can't: each pointer that it gives is
-//! checked, and while the host asks it for room, or tells it that what it gave was read, it can
-//! call nothing.
+//! called by hand, and each instance has two modules' worth more of memory
+//! (`tests/bench/README.md` has the figures). So the module of a plain component is
+//! instantiated by itself, and what the layer would do is done here: the contract's functions
+//! by the Canonical ABI (the component model's `CanonicalABI.md`). [`lower`] has how messages
+//! lie in a guest's memory, [`imports`] how it calls the host. What a guest can do is the same,
+//! and so is what it can't: each pointer that it gives is checked, and while the host asks it
+//! for room, or tells it that what it gave was read, it can call nothing.
 
 mod imports;
 mod layout;
