@@ -10,7 +10,7 @@ use crate::limits::Limits;
 /// What the node takes before its first actor: code, store, network, threads. A debug build without
 /// actors had 22 MB resident (VmRSS of `edge-host run`).
 const NODE_BYTES: u64 = 32 << 20;
-/// A small live actor (20 kB resident: `make bench ROW=live_bytes`), with slack for what it
+/// A small live actor (18 kB resident: `make bench ROW=live_bytes`), with slack for what it
 /// grows to.
 const ACTOR_BYTES: u64 = 96 << 10;
 /// Address space of the node before its first actor: thread stacks, mapped files, the allocator's
