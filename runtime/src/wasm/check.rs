@@ -82,9 +82,12 @@ impl ComponentError {
     }
 }
 
-/// An error and its causes, on one line.
+/// An error and its causes, on one line. Where in its code a guest was is left out: it is a number,
+/// its functions have no names.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let causes = error.chain().map(ToString::to_string);
+    let causes: Vec<String> =
+        causes.filter(|cause| !cause.starts_with("error while executing at wasm")).collect();
     causes.join(": ").replace('\n', " ")
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::bindings::edge::actor::types as wit;
+use super::check::one_line;
 use super::effects::Effects;
 use super::guest::Guest;
 use super::table::Holdings;
@@ -254,7 +255,6 @@ fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
             Failure { reason: Reason::OverBudget, why }
         }
         Some(trap) => Failure { reason: Reason::Trapped, why: format!("trapped: {trap}") },
-        // What wraps the cause is only where in its code the guest was, by number.
-        None => Failure { reason: Reason::Trapped, why: error.root_cause().to_string() },
+        None => Failure { reason: Reason::Trapped, why: one_line(error) },
     }
 }

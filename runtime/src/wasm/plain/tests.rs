@@ -270,6 +270,7 @@ fn what_a_guest_must_not_do_ends_its_turn_in_either() {
         let tick = Message::Timer(b"tick".to_vec());
         let said = turn(&mut *plain, tick.clone(), 0).0.unwrap_err();
         assert!(said.contains(why) && !said.contains('\n'), "{calls}: {said}");
+        assert!(!said.contains("backtrace"), "{said}");
         assert!(turn(&mut *layered, tick, 0).0.is_err(), "{calls}");
     }
 }
