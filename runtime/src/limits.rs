@@ -24,7 +24,8 @@ pub struct Limits {
     pub carried: usize,
     /// Places in one actor's table of handles.
     pub handles: usize,
-    /// Effects of one activation: a loop that only sends must end somewhere.
+    /// Effects of one turn: a loop that only sends must end somewhere. An activation may have as
+    /// many times more as it has turns.
     pub effects: usize,
     /// Messages taken in one activation, so that neighbours get their turn.
     pub batch: usize,
@@ -34,7 +35,9 @@ pub struct Limits {
     pub monitors: usize,
     /// Linear memory of one actor, in bytes.
     pub memory_bytes: usize,
-    /// Longest time of one activation, in milliseconds, before it is aborted as `over-budget`.
+    /// Longest time of one turn, in milliseconds, before it is aborted as `over-budget`. An
+    /// activation may take as many times longer as it has turns; an actor whose last one went past
+    /// its slice has one turn in each.
     pub turn_ms: u64,
     /// Turns past their slice that go on beside the workers; one more cuts off the longest.
     pub long_turns: usize,

@@ -1,6 +1,7 @@
 //! Turns: atomic whatever happens in them, and one actor's trouble is no other's.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use edge_host::node::admin::Request;
 use edge_host::reason::Reason;
@@ -176,6 +177,27 @@ fn an_actor_that_loops_for_ever_is_over_budget_and_the_others_go_on() {
     assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
     assert!(lab.log("a").contains("over-budget: ran for more than its turn budget of 1000 ms"));
     assert_eq!(lab.actor("b").incarnations, 1);
+}
+
+#[test]
+fn turns_that_are_each_within_their_time_go_well_however_many_come_at_once() {
+    let grants = "grant = { a = \"actor:a\" }\n";
+    let turn = "turn = \"1s\"\n";
+    let lab = Lab::new(&format!("{PATIENT}[actor.a]\n{PROBE}{turn}[actor.s]\n{PROBE}{grants}"));
+    let timed = |rounds: u64| {
+        let began = Instant::now();
+        lab.say("a", json!([{ "Spin": rounds }]));
+        began.elapsed()
+    };
+    let mut rounds = 1 << 20;
+    while timed(rounds) < Duration::from_millis(75) {
+        rounds *= 2;
+    }
+    let letter =
+        |number: u32| json!({"Send": ["a", 1, [{"Spin": rounds}, {"Note": number.to_string()}]]});
+    lab.say("s", (0..20).map(letter).collect());
+    lab.until("a", json!(["Noted"]), |noted| noted.len() == 20);
+    assert_eq!(lab.actor("a").incarnations, 1, "{}", lab.log("a"));
 }
 
 #[test]

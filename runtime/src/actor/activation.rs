@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::asks::Asks;
+use super::worker::SLICE;
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::mailbox::{Mail, Message, Place};
 use crate::reason::Reason;
@@ -156,7 +157,12 @@ impl Scheduler {
                 if instance.grew_at_first() {
                     self.tell_of_growth(actor, &body.code);
                 }
-                body.single = body.single.saturating_sub(1);
+                // Where one turn of an activation ends and the next begins, only the guest knows: one
+                // that takes long has each turn's time measured by itself.
+                body.single = match instance.ticks() {
+                    0..SLICE => body.single.saturating_sub(1),
+                    SLICE.. => u32::try_from(self.limits.batch).unwrap_or(u32::MAX),
+                };
                 body.crashes = 0;
                 self.commit(actor, body, count, now.monotonic);
             }
@@ -217,13 +223,17 @@ impl Scheduler {
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
         self.stop_children(actor);
         actor.mailbox.put_back(body.inbox.first(count));
+        actor.note_failure(&failure.why);
         if count > 1 {
             // Which of them it was shows when each is given alone; that is no failure yet.
+            actor.journal().write(format!(
+                "{} in a batch of {count} messages, which are given again one at a time: {}",
+                failure.reason, failure.why
+            ));
             body.single = u32::try_from(count).unwrap_or(u32::MAX);
             return self.enqueue(actor);
         }
         actor.journal().write(format!("{}: {}", failure.reason, failure.why));
-        actor.note_failure(&failure.why);
         if count == 1 {
             self.blame(actor, body, failure);
         }

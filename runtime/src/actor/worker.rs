@@ -20,7 +20,7 @@ use crate::wasm::{GUEST_STACK_BYTES, Now, TICK};
 /// A worker's native stack: a guest's share and the host's.
 const WORKER_STACK_BYTES: usize = GUEST_STACK_BYTES + (512 << 10);
 /// Ticks after which a turn is past its slice: at least one whole tick, at most two.
-const SLICE: u64 = 2;
+pub(super) const SLICE: u64 = 2;
 /// Activations after which letters for other nodes leave, if the worker does not sleep before: each
 /// time costs a call of the system, and what gathers shares it.
 const FLUSH: u32 = 4;

@@ -77,7 +77,9 @@ impl Instance {
     /// questions that still wait for their answer.
     pub fn handle(&mut self, now: Now, open: usize, messages: &[Message]) -> Result<(), Failure> {
         self.begin();
-        self.store.data_mut().waits = open;
+        let turn = self.store.data_mut();
+        turn.waits = open;
+        turn.turns = u32::try_from(messages.len()).unwrap_or(u32::MAX).max(1);
         let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().holds.table) else {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
@@ -130,6 +132,11 @@ impl Instance {
         std::mem::take(&mut self.fresh) && self.store.data().grown
     }
 
+    /// Ticks that the last activation took.
+    pub fn ticks(&self) -> u64 {
+        self.store.data().ticks
+    }
+
     /// What the last activation asks of the world. [`Effects::done`] has the buffer used again.
     pub fn take_effects(&mut self) -> Box<Effects> {
         self.store.data_mut().effects.take()
@@ -147,6 +154,7 @@ impl Instance {
         turn.failing = None;
         turn.memory_refused = None;
         turn.ticks = 0;
+        turn.turns = 1;
         turn.waits = 0;
         self.store.set_epoch_deadline(1);
     }

@@ -68,7 +68,8 @@ pub trait Reads: Send + Sync {
 pub struct Budget {
     /// Linear memory in bytes.
     pub memory: usize,
-    /// Longest activation.
+    /// Longest turn. A guest doesn't say where one turn of an activation ends, so that an
+    /// activation has this for each of its messages.
     pub turn: Duration,
     /// Durable bytes.
     pub storage: u64,
@@ -91,6 +92,8 @@ pub struct Turn {
     pub(super) grown: bool,
     /// Ticks since this activation began.
     pub(super) ticks: u64,
+    /// Turns of this activation.
+    pub(super) turns: u32,
     /// Effects are refused outside `start` and `handle`.
     pub(super) open: bool,
     /// A read that failed is the turn's failure, not an empty answer.
@@ -120,6 +123,7 @@ impl Turn {
             memory_refused: None,
             grown: false,
             ticks: 0,
+            turns: 1,
             open: false,
             fault: None,
             failing: None,
@@ -149,7 +153,7 @@ impl Turn {
     pub(super) fn is_over(&self) -> bool {
         // The first tick may have come at once.
         let budget = self.budget.turn.as_nanos().div_ceil(TICK.as_nanos());
-        u128::from(self.ticks) > budget
+        u128::from(self.ticks) > budget.saturating_mul(u128::from(self.turns))
     }
 
     /// Undoes what left traces outside the instance.
@@ -176,7 +180,9 @@ impl Turn {
             + effects.links.len();
         match () {
             () if !self.open => Err(Refusal::Denied),
-            () if count >= self.budget.node.effects => Err(Refusal::OverLimit),
+            () if count >= self.budget.node.effects.saturating_mul(self.turns as usize) => {
+                Err(Refusal::OverLimit)
+            }
             () => Ok(()),
         }
     }

@@ -93,6 +93,8 @@ pub enum Step {
     PanicAtSave,
     /// Never ends.
     Loop,
+    /// Works for so many rounds.
+    Spin(u64),
     /// Asks for so many MiB of memory.
     Allocate(usize),
 }
@@ -176,6 +178,9 @@ impl Probe {
             Step::Loop => loop {
                 std::hint::black_box(());
             },
+            Step::Spin(rounds) => (0..rounds).for_each(|round| {
+                std::hint::black_box(round);
+            }),
             Step::Allocate(mib) => drop(std::hint::black_box(vec![1_u8; mib << 20])),
             other => self.talk(other, cx)?,
         }
