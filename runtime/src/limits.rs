@@ -121,6 +121,45 @@ pub struct Limits {
     pub idle_ms: u64,
 }
 
+/// How many actors a node may have, live or parked, and what it is that holds no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// So many.
+    pub actors: usize,
+    /// Bytes of each, and of all with what they have saved.
+    pub each: u64,
+    /// See `each`.
+    pub bytes: u64,
+    /// What holds no more than so many.
+    pub what: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// No more actors may be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{alive} actors live on this node, and {what} holds no more: {remedy}")]
+pub struct Full {
+    alive: usize,
+    what: &'static str,
+    remedy: &'static str,
+}
+
+impl Room {
+    /// Whether one more fits beside so many that live, with so many bytes of saved state.
+    pub fn holds(&self, alive: usize, saved: u64) -> Result<(), Full> {
+        let Self { actors, each, bytes, what, remedy } = *self;
+        if alive >= actors {
+            return Err(Full { alive, what, remedy });
+        }
+        if saved > 0 && (alive as u64 + 1) * each + saved > bytes {
+            let what = "memory, half of it for what parked actors have saved,";
+            return Err(Full { alive, what, remedy: "stop some, or give the node more memory" });
+        }
+        Ok(())
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -35,7 +35,7 @@ use crate::wasm::turn::Reads;
 use crate::wasm::{Code, ComponentError, Engine};
 
 pub use deploy::DeployError;
-use plan::Plan;
+use plan::{Machine, Plan};
 
 /// Where a running node tells the command line where it is: a file of its data directory.
 pub const WHERE: &str = "node.json";
@@ -132,8 +132,8 @@ impl Node {
     /// Starts a node from its manifest.
     pub fn start(manifest: Manifest, compiler: Compiler) -> Result<Arc<Self>, StartError> {
         let Manifest { node: config, mut limits, actors } = manifest;
-        let plan = Plan::of_this_machine(&limits);
-        (limits.actors, limits.live) = (plan.actors, plan.live);
+        let plan = Plan::new(Machine::this(), &limits);
+        (limits.actors, limits.live) = (plan.room.actors, plan.live);
         let data = config.data;
         let lock = Lock::take(&data)?;
         let identity = Identity::open(&data, NODE_KEY)?;
@@ -169,7 +169,8 @@ impl Node {
             reads: Arc::new(reads),
             clock,
             limits: limits.clone(),
-            workers: plan.workers,
+            room: plan.room,
+            workers: plan.machine.cores,
         })
         .map_err(StartError::Thread)?;
         let node = Arc::new(Self {
@@ -195,10 +196,7 @@ impl Node {
         node.listen_to(events, device_events);
         // Whoever finds the node finds its actors, too.
         let begun = node.begin(actors).and_then(|()| Ok(node.tell_where()?));
-        if begun.is_err() {
-            node.stop();
-        }
-        begun.map(|()| node)
+        begun.inspect_err(|_| drop(node.stop())).map(|()| node)
     }
 
     /// Stops the node: no more letters from outside, mailboxes emptied or reported, pins safe.

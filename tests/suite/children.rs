@@ -7,7 +7,8 @@ use edge_host::store::state::State;
 use serde_json::json;
 use tests::wait_for;
 
-use crate::fixture::Lab;
+use crate::fixture::{Lab, error_line};
+use crate::turns::other_probe;
 
 /// A parent with a grant to spawn, and a witness that outlives it.
 fn family(child: &str) -> Lab {
@@ -120,6 +121,24 @@ fn more_children_than_granted_are_refused() {
     lab.hears("p", "down 1: Stopped");
     lab.say("p", json!([{"Spawn": ["kid", "four", 5]}, {"Ask": ["four", 6, 60_000, ["Count"]]}]));
     lab.hears("p", "answer 6: 1");
+}
+
+#[test]
+fn a_node_that_is_full_says_what_holds_no_more() {
+    let probe = "[actor.p]\ncomponent = \"$probe\"\n";
+    let grants = "grant = { kid = { spawn = \"$probe\", max = 9 } }\n";
+    let lab = Lab::new(&format!("[limits]\nactors = 2\n{probe}{grants}"));
+    lab.node.says("and 2 with those that are parked, bounded by the limit `actors`").unwrap();
+    lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Spawn": ["kid", "two", 2]}]));
+    lab.hears("p", "down 2: Refused");
+    let full = "2 actors live on this node, and the limit `actors` holds no more: raise it";
+    lab.logs("p", full);
+    let (cid, _) = other_probe(&lab);
+    let error = lab.node.run(&["start", &cid, "--as", "b"]).unwrap_err().to_string();
+    assert!(error_line(&error).contains(full), "{error}");
+    lab.say("p", json!([{"Stop": "one"}]));
+    lab.hears("p", "down 1: Stopped");
+    lab.node.run(&["start", &cid, "--as", "b"]).unwrap();
 }
 
 #[test]

@@ -157,8 +157,8 @@ impl Scheduler {
                 if instance.grew_at_first() {
                     self.tell_of_growth(actor, &body.code);
                 }
-                // Where one turn of an activation ends and the next begins, only the guest knows: one
-                // that takes long has each turn's time measured by itself.
+                // Only the guest knows where one turn ends and the next begins: turns of an actor that
+                // takes long have their time measured one by one.
                 body.single = match instance.ticks() {
                     0..SLICE => body.single.saturating_sub(1),
                     SLICE.. => u32::try_from(self.limits.batch).unwrap_or(u32::MAX),
@@ -255,7 +255,7 @@ impl Scheduler {
     /// comes; a question among the first `again` messages is given again, and may have one yet.
     pub(super) fn drop_instance(&self, body: &mut Body, again: usize, reason: Reason) {
         let instance = body.instance.take();
-        let parked = body.parked.take();
+        let parked = self.unpark(body);
         if instance.is_some() {
             self.live.fetch_sub(1, Ordering::Relaxed);
         }

@@ -41,9 +41,7 @@ impl Scheduler {
     ) -> Result<(), String> {
         let (grant, child) =
             parent.spec.children.get_key_value(grant).ok_or("its manifest entry grants none")?;
-        if self.alive() >= self.limits.actors {
-            return Err(format!("{} actors live on this node: raise `actors`", self.limits.actors));
-        }
+        self.room_for_one().map_err(|full| full.to_string())?;
         if self.quarantined(&child.spec.code.cid) {
             return Err(format!("{} is in quarantine on this node", child.spec.code.cid));
         }

@@ -34,6 +34,7 @@ impl Scheduler {
         match instance.save() {
             Ok(state) => {
                 let holds = instance.into_holdings().rest();
+                self.saved.fetch_add(state.len() as u64, Ordering::Relaxed);
                 body.parked = Some(Box::new(Parked { holds, state: state.into() }));
                 self.live.fetch_sub(1, Ordering::Relaxed);
                 actor.does(Doing::Parked);
@@ -50,6 +51,13 @@ impl Scheduler {
         }
     }
 
+    /// Takes what is left of a parked actor.
+    pub(super) fn unpark(&self, body: &mut Body) -> Option<Box<Parked>> {
+        let parked = body.parked.take()?;
+        self.saved.fetch_sub(parked.state.len() as u64, Ordering::Relaxed);
+        Some(parked)
+    }
+
     /// Puts an instance in the place of a parked one.
     pub(super) fn wake(
         &self,
@@ -57,7 +65,7 @@ impl Scheduler {
         body: &mut Body,
         now: Now,
     ) -> Result<(), Failure> {
-        let Some(Parked { holds, state }) = body.parked.take().map(|parked| *parked) else {
+        let Some(Parked { holds, state }) = self.unpark(body).map(|parked| *parked) else {
             return Ok(());
         };
         let code = body.code.clone();

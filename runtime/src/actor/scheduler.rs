@@ -2,7 +2,7 @@
 //! stops them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
@@ -16,7 +16,7 @@ use super::{Actor, Command, Spawner, Spec, Wish, lock};
 use crate::address::ActorId;
 use crate::clock::Clock;
 use crate::device::Devices;
-use crate::limits::Limits;
+use crate::limits::{Full, Limits, Room};
 use crate::reason::Reason;
 use crate::router::{Due, Router};
 use crate::store::Cid;
@@ -46,6 +46,8 @@ pub struct Parts {
     pub clock: Clock<Due>,
     /// The node's limits.
     pub limits: Arc<Limits>,
+    /// How many actors there may be.
+    pub room: Room,
     /// Threads that run ordinary actors.
     pub workers: usize,
 }
@@ -59,9 +61,12 @@ pub struct Scheduler {
     pub(super) reads: Arc<dyn Reads>,
     pub(super) clock: Clock<Due>,
     pub(super) limits: Arc<Limits>,
+    room: Room,
     alive: AtomicUsize,
     /// Actors with an instance.
     pub(super) live: AtomicUsize,
+    /// Bytes that parked actors have saved.
+    pub(super) saved: AtomicU64,
     pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
     pub(super) crashes: Mutex<BTreeMap<Cid, Crashes>>,
     /// Components of which people were told that they grow early.
@@ -76,7 +81,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// Starts the threads.
     pub fn start(parts: Parts) -> std::io::Result<Arc<Self>> {
-        let Parts { engine, router, state, devices, reads, clock, limits, workers } = parts;
+        let Parts { engine, router, state, devices, reads, clock, limits, room, workers } = parts;
         let (committing, commits) = mpsc::channel();
         let scheduler = Arc::new(Self {
             engine,
@@ -86,8 +91,10 @@ impl Scheduler {
             reads,
             clock,
             limits,
+            room,
             alive: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
+            saved: AtomicU64::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),
             told: Mutex::default(),
@@ -183,9 +190,9 @@ impl Scheduler {
         self.router.inlets().filter_map(|inlet| inlet.owner_as())
     }
 
-    /// How many actors live here.
-    pub fn alive(&self) -> usize {
-        self.alive.load(Ordering::Relaxed)
+    /// Whether one more actor may live here.
+    pub fn room_for_one(&self) -> Result<(), Full> {
+        self.room.holds(self.alive.load(Ordering::Relaxed), self.saved.load(Ordering::Relaxed))
     }
 
     /// No more incarnations of this component on this node: it has crashed too often.

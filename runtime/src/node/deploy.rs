@@ -9,6 +9,7 @@ use crate::actor::{Actor, Spawner, Spec};
 use crate::address::NodeId;
 use crate::config::{ActorConfig, Component};
 use crate::device::DeviceError;
+use crate::limits::Full;
 use crate::net::PeerState;
 use crate::router::blobs::fetch;
 use crate::store::Cid;
@@ -79,11 +80,8 @@ pub enum DeployError {
         why: String,
     },
     /// As many actors live here as the memory plan allows.
-    #[error(
-        "{0} actors live on this node, as many as its memory plan allows: stop some, or raise \
-        `actors` under [limits]"
-    )]
-    NodeFull(usize),
+    #[error(transparent)]
+    NodeFull(#[from] Full),
     /// The state store failed.
     #[error(transparent)]
     State(#[from] StateError),
@@ -146,10 +144,7 @@ impl Node {
         if self.scheduler.named(name).is_some() {
             return Err(DeployError::NameTaken(name.into()));
         }
-        if self.scheduler.alive() >= self.limits.actors {
-            return Err(DeployError::NodeFull(self.limits.actors));
-        }
-        Ok(())
+        Ok(self.scheduler.room_for_one()?)
     }
 
     /// Keeps an administrator's actor over restarts of the node, or forgets it.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, Room};
 
 /// What the node takes before its first actor: code, store, network, threads. A debug build without
 /// actors had 22 MB resident (VmRSS of `edge-host run`).
@@ -19,139 +19,226 @@ const NODE_SPACE: u64 = 320 << 20;
 /// Address space of an actor: its linear memory as mapped, without reservation or guard, and slack.
 /// 200 more sensor actors added 260 kB each (VmSize).
 const ACTOR_SPACE: u64 = 512 << 10;
+/// A parked actor (0.8 kB resident: `make bench ROW=parked_bytes`); what it saved is counted as it
+/// is.
+const PARKED_BYTES: u64 = 1 << 10;
 
-/// A parked actor (0.8 kB resident: `make bench ROW=parked_bytes`), with some saved state.
-const PARKED_BYTES: u64 = 4 << 10;
+/// What there is of each, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Memory that the machine, or a control group that this process is in, gives.
+    pub memory: u64,
+    /// Address space, if it is limited.
+    pub space: Option<u64>,
+    /// What the kernel still promises, if it promises no more than it has
+    /// (`vm.overcommit_memory = 2`).
+    pub commit: Option<u64>,
+    /// Processors.
+    pub cores: usize,
+}
 
 /// What a node can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Bytes that the machine, or its cgroup, gives.
-    pub memory: u64,
-    /// Bytes of address space, if they are limited.
-    pub space: Option<u64>,
-    /// Threads for actors.
-    pub workers: usize,
-    /// Actors, live or parked.
-    pub actors: usize,
+    /// What it was worked out from.
+    pub machine: Machine,
+    /// Live and parked actors.
+    pub room: Room,
     /// Live actors.
     pub live: usize,
     /// What `live` was bounded by.
     pub bound: &'static str,
 }
 
-impl Plan {
-    /// The plan for this machine as it is now.
-    pub fn of_this_machine(limits: &Limits) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::new(memory(Path::new("/")), address_space(), cores, limits)
-    }
+/// The name of a bound, and what to do about it.
+type Bound = (&'static str, &'static str);
 
-    /// The plan for a machine with so many bytes of memory and address space, and so many cores.
-    pub fn new(memory: u64, space: Option<u64>, cores: usize, limits: &Limits) -> Self {
-        let fits = |all: u64, node: u64, each: u64| all.saturating_sub(node) / each;
-        let by_memory = fits(memory, NODE_BYTES, ACTOR_BYTES);
-        let by_space = space.map_or(u64::MAX, |space| fits(space, NODE_SPACE, ACTOR_SPACE));
-        let by_limit = limits.live.min(limits.actors) as u64;
-        let (live, bound) = [
-            (by_limit, "the limit `live`"),
-            (by_memory, "memory"),
-            (by_space, "address space (ulimit -v)"),
-        ]
-        .into_iter()
-        .min()
-        .unwrap_or((by_limit, "the limit `live`"));
-        let live = usize::try_from(live).unwrap_or(limits.live).max(1);
-        // Half of the memory may be taken by those that are parked; live ones have the other half,
-        // or make room.
-        let parked = usize::try_from(memory / 2 / PARKED_BYTES).unwrap_or(limits.actors);
-        let actors = limits.actors.min(parked.max(live));
-        Self { memory, space, workers: cores, actors, live, bound }
+const LIMIT: Bound = ("the limit `actors`", "raise it under [limits]");
+const MEMORY: Bound = ("memory", "stop some, or give the node more memory");
+const SPACE: Bound = ("address space (ulimit -v)", "stop some, or raise `ulimit -v`");
+const COMMIT: Bound =
+    ("committed memory (vm.overcommit_memory = 2)", "stop some, or raise vm.overcommit_ratio");
+
+impl Machine {
+    /// This machine as it is now.
+    pub fn this() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let root = Path::new("/");
+        Self { memory: memory(root), space: address_space(), commit: commit(root), cores }
     }
+}
+
+impl Plan {
+    /// The plan for a machine.
+    pub fn new(machine: Machine, limits: &Limits) -> Self {
+        let fits = |all: u64, node: u64, each: u64| all.saturating_sub(node) / each;
+        let Machine { memory, space, commit, .. } = machine;
+        // Of address space the kernel promises what is writable: about what each actor maps.
+        let spaces = [(space, SPACE), (commit, COMMIT)];
+        let spaces = spaces.into_iter().filter_map(|(space, bound)| Some((space?, bound)));
+        let by_space = |each| move |(space, bound)| (fits(space, NODE_SPACE, each), bound);
+
+        let live_limit = limits.live.min(limits.actors) as u64;
+        let live = [
+            (live_limit, ("the limit `live`", "")),
+            (fits(memory, NODE_BYTES, ACTOR_BYTES), MEMORY),
+        ];
+        let live = live.into_iter().chain(spaces.clone().map(by_space(ACTOR_SPACE)));
+        let (live, (bound, _)) = least(live);
+
+        // Half of what there is may be taken by those that are parked; live ones have the other
+        // half, or make room.
+        let parked_bytes = memory / 2;
+        let actors = [(limits.actors as u64, LIMIT), (parked_bytes / PARKED_BYTES, MEMORY)];
+        let actors = actors.into_iter().chain(spaces.map(by_space(2 * PARKED_BYTES)));
+        let (actors, (what, remedy)) = least(actors);
+        let actors = actors.max(live).min(limits.actors);
+        let room = Room { actors, each: PARKED_BYTES, bytes: parked_bytes, what, remedy };
+        Self { machine, room, live, bound }
+    }
+}
+
+/// The least of several bounds, at least one.
+fn least(bounds: impl Iterator<Item = (u64, Bound)>) -> (usize, Bound) {
+    let (count, bound) = bounds.min_by_key(|(count, _)| *count).unwrap_or((1, LIMIT));
+    (usize::try_from(count).unwrap_or(usize::MAX).max(1), bound)
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes >> 20;
-        write!(f, "{} MiB of memory, ", mib(self.memory))?;
-        match self.space {
+        let Machine { memory, space, commit, cores } = self.machine;
+        write!(f, "{} MiB of memory, ", mib(memory))?;
+        match space {
             Some(space) => write!(f, "{} MiB of address space, ", mib(space))?,
             None => f.write_str("address space without limit, ")?,
         }
+        if let Some(commit) = commit {
+            write!(f, "{} MiB that the kernel promises, ", mib(commit))?;
+        }
         write!(
             f,
-            "{} workers; memory mapped on demand without reservation; at most {} live actors, \
-            bounded by {}, and {} with those that are parked",
-            self.workers, self.live, self.bound, self.actors
+            "{cores} workers; memory mapped on demand without reservation; at most {} live actors, \
+            bounded by {}, and {} with those that are parked, bounded by {}",
+            self.live, self.bound, self.room.actors, self.room.what
         )
     }
 }
 
 /// Bytes of address space that this process may have, if they are limited (`ulimit -v`).
-pub fn address_space() -> Option<u64> {
+fn address_space() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// Bytes available to this process: the machine's, or its cgroup's if that is less.
+/// Bytes that may still be committed, where the kernel counts them (its
+/// `Documentation/mm/overcommit-accounting.rst`).
+fn commit(root: &Path) -> Option<u64> {
+    if number(&root.join("proc/sys/vm/overcommit_memory"))? != 2 {
+        return None;
+    }
+    Some(meminfo(root, "CommitLimit:")?.saturating_sub(meminfo(root, "Committed_AS:")?))
+}
+
+/// Bytes available to this process: the machine's, or those of one of its control groups if that is
+/// less.
 fn memory(root: &Path) -> u64 {
-    let number = |path: &str| -> Option<u64> {
-        std::fs::read_to_string(root.join(path)).ok()?.trim().parse().ok()
-    };
-    let machine = std::fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+    let machine = meminfo(root, "MemAvailable:");
+    let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let groups = groups.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (folder, file) = match controllers {
+            "" => ("sys/fs/cgroup", "memory.max"),
+            "memory" => ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        // A group has no more than those around it.
+        let around = Path::new(path.trim_start_matches('/')).ancestors();
+        around.filter_map(|group| number(&root.join(folder).join(group).join(file))).min()
     });
-    let cgroup = std::fs::read_to_string(root.join("proc/self/cgroup")).ok().and_then(|text| {
-        text.lines()
-            .filter_map(|line| {
-                let (_, rest) = line.split_once(':')?;
-                let (controllers, path) = rest.split_once(':')?;
-                match controllers {
-                    "" => number(&format!("sys/fs/cgroup{path}/memory.max")),
-                    "memory" => {
-                        number(&format!("sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
-                    }
-                    _ => None,
-                }
-            })
-            .min()
-    });
-    let bounds = [machine, cgroup, number("sys/fs/cgroup/memory/memory.limit_in_bytes")];
     // Without any of these files a small machine is assumed.
-    bounds.into_iter().flatten().min().unwrap_or(256 << 20)
+    groups.chain(machine).min().unwrap_or(256 << 20)
+}
+
+fn number(file: &Path) -> Option<u64> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn meminfo(root: &Path, row: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let line = text.lines().find(|line| line.starts_with(row))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PI: Machine = Machine { memory: 8 << 30, space: None, commit: None, cores: 4 };
+
     #[test]
-    fn a_small_pi_holds_fewer_actors_and_says_what_bounds_them() {
+    fn a_small_machine_holds_fewer_actors_and_says_what_bounds_them() {
         let limits = Limits::default();
-        let plan = Plan::new(128 << 20, None, 1, &limits);
-        assert_eq!(plan.bound, "memory");
+        let plan = Plan::new(Machine { memory: 128 << 20, cores: 1, ..PI }, &limits);
+        assert_eq!((plan.bound, plan.room.what), ("memory", "memory"));
         assert!((100..2000).contains(&plan.live), "{plan}");
-        let plan = Plan::new(8 << 30, Some(512 << 20), 4, &limits);
-        assert_eq!(plan.bound, "address space (ulimit -v)");
-        assert!(plan.live > 100 && plan.actors >= plan.live, "{plan}");
-        let few = Limits { live: 10, ..Limits::default() };
-        assert_eq!(Plan::new(8 << 30, None, 4, &few).bound, "the limit `live`");
+        assert!((50_000..100_000).contains(&plan.room.actors), "{plan}");
+        let few = Limits { live: 10, actors: 20, ..Limits::default() };
+        let plan = Plan::new(PI, &few);
+        assert_eq!((plan.live, plan.bound), (10, "the limit `live`"));
+        assert_eq!((plan.room.actors, plan.room.what), (20, "the limit `actors`"));
     }
 
     #[test]
-    fn a_cgroup_smaller_than_the_machine_counts() {
+    fn a_million_at_rest_fit_in_two_gigabytes() {
+        let plan = Plan::new(Machine { memory: 2 << 30, ..PI }, &Limits::default());
+        assert_eq!(plan.room.actors, 1_000_000);
+    }
+
+    #[test]
+    fn address_space_bounds_those_that_are_parked_too() {
+        for (space, commit) in [(Some(512 << 20), None), (None, Some(512 << 20))] {
+            let plan = Plan::new(Machine { space, commit, ..PI }, &Limits::default());
+            let wanted = if space.is_some() { SPACE.0 } else { COMMIT.0 };
+            assert_eq!((plan.bound, plan.room.what), (wanted, wanted));
+            assert!(plan.live > 100, "{plan}");
+            assert!((50_000..100_000).contains(&plan.room.actors), "{plan}");
+        }
+    }
+
+    #[test]
+    fn what_was_saved_takes_room() {
+        let room = Plan::new(PI, &Limits::default()).room;
+        assert_eq!(room.holds(999_999, 0), Ok(()));
+        let full = room.holds(1_000_000, 0).unwrap_err().to_string();
+        assert!(full.contains("the limit `actors` holds no more: raise it"), "{full}");
+        let full = room.holds(1000, 4 << 30).unwrap_err().to_string();
+        assert!(full.contains("memory"), "{full}");
+    }
+
+    #[test]
+    fn what_the_kernel_says_counts() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("proc/meminfo", "MemTotal: 4000 kB\nMemAvailable: 2048 kB\n");
+        write(
+            "proc/meminfo",
+            "MemTotal: 4000 kB\nMemAvailable: 2048 kB\nCommitLimit: 300 kB\nCommitted_AS: 100 kB\n",
+        );
         assert_eq!(memory(root.path()), 2 << 20);
-        write("proc/self/cgroup", "0::/pi\n");
-        write("sys/fs/cgroup/pi/memory.max", "max\n");
+        write("proc/self/cgroup", "0::/home/pi\n");
+        write("sys/fs/cgroup/home/pi/memory.max", "max\n");
         assert_eq!(memory(root.path()), 2 << 20);
-        write("sys/fs/cgroup/pi/memory.max", "1048576\n");
+        write("sys/fs/cgroup/home/pi/memory.max", "1048576\n");
         assert_eq!(memory(root.path()), 1 << 20);
+        write("sys/fs/cgroup/home/memory.max", "524288\n");
+        assert_eq!(memory(root.path()), 512 << 10, "the group around it has less");
+
+        write("proc/sys/vm/overcommit_memory", "0\n");
+        assert_eq!(commit(root.path()), None);
+        write("proc/sys/vm/overcommit_memory", "2\n");
+        assert_eq!(commit(root.path()), Some(200 << 10));
     }
 }
