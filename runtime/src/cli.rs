@@ -130,7 +130,10 @@ enum Command {
     Sim(sim::Sim),
     /// Compiles one component, in a process with limits: for a node's own use.
     #[command(hide = true)]
-    CompileComponent,
+    CompileComponent {
+        /// Bytes of address space that it may take.
+        most: u64,
+    },
 }
 
 /// Which node, and how.
@@ -181,7 +184,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { manifest } => run::run(&manifest),
         Command::Sim(args) => sim::sim(&args),
-        Command::CompileComponent => Ok(crate::wasm::compile::child()?),
+        Command::CompileComponent { most } => Ok(crate::wasm::compile::child(most)?),
         Command::Id { target } => id(&target),
         Command::Build { path, output, json } => build::build(&path, output.as_deref(), json),
         Command::Add { file, target } => remote::add(&file, &target),

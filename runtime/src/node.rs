@@ -121,6 +121,8 @@ pub struct Node {
     /// Holds back all but one that wants a component's code, so that it is fetched and compiled
     /// once; whoever wants another one does not wait.
     making: Mutex<BTreeMap<Cid, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held while a component is compiled.
+    compiling: Mutex<()>,
     /// Holds back all but one that changes who runs under which name.
     deploying: tokio::sync::Mutex<()>,
     /// Actors whose component isn't to be had yet.
@@ -189,6 +191,7 @@ impl Node {
             compiler,
             codes: Mutex::default(),
             making: Mutex::default(),
+            compiling: Mutex::default(),
             deploying: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             _lock: lock,

@@ -238,8 +238,11 @@ impl Node {
         let native = match self.native.find(&cid, fingerprint) {
             Some(native) => native,
             None => {
+                // One compiler at a time is what a small machine has room for.
+                let _one_at_a_time = lock(&self.compiling);
                 let began = std::time::Instant::now();
-                let code = self.compiler.compile(&self.engine, &bytes).map_err(refused)?;
+                let memory = self.plan.machine.memory;
+                let code = self.compiler.compile(&self.engine, &bytes, memory).map_err(refused)?;
                 tracing::info!("compiled {cid} in {} ms", began.elapsed().as_millis());
                 self.native.put(&cid, fingerprint, &code).map_err(DeployError::Cache)?
             }

@@ -9,11 +9,14 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
 use super::{ComponentError, Engine};
 
-/// Address space of the child in bytes: a bound on what
-/// a hostile component may take, not a need. The crdt actor (453 kB) took 45 MB resident.
-const CHILD_MEMORY_BYTES: u64 = 3 << 30;
+/// Address space of the child in bytes, at least and at most: a bound on what a hostile component
+/// may take, not a need. The crdt actor (453 kB) took 45 MB resident.
+const CHILD_BYTES: [u64; 2] = [512 << 20, 3 << 30];
 /// Processor seconds of the child.
 const CHILD_SECONDS: u64 = 120;
+/// Of all processes of a machine or a control group the kernel ends this one first if memory runs
+/// out (proc_pid_oom_score_adj(5)).
+const FIRST_TO_END: &str = "1000";
 
 /// Compiles components.
 #[derive(Clone, Debug)]
@@ -25,17 +28,24 @@ pub enum Compiler {
 }
 
 impl Compiler {
-    /// Native code for a component. Takes seconds for a large one: not for a worker's thread.
-    pub fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
+    /// Native code for a component, on a machine with so many bytes of memory. Takes seconds for a
+    /// large one: not for a worker's thread.
+    pub fn compile(
+        &self,
+        engine: &Engine,
+        bytes: &[u8],
+        memory: u64,
+    ) -> Result<Vec<u8>, ComponentError> {
         super::World::of(bytes)?;
+        let [least, most] = CHILD_BYTES;
         match self {
             Self::Here => engine.compile(bytes),
-            Self::Child(program) => in_child(program, bytes),
+            Self::Child(program) => in_child(program, bytes, (memory / 2).clamp(least, most)),
         }
     }
 }
 
-fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
+fn in_child(program: &PathBuf, bytes: &[u8], most: u64) -> Result<Vec<u8>, ComponentError> {
     let failed = |error: std::io::Error| {
         ComponentError::Compile(format!(
             "its compiler process {} failed: {error}",
@@ -43,7 +53,7 @@ fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> 
         ))
     };
     let mut child = Command::new(program)
-        .arg("compile-component")
+        .args(["compile-component", &most.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -64,21 +74,23 @@ fn in_child(program: &PathBuf, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> 
     let why = match said.lines().last() {
         Some(line) if output.status.code().is_some() => line.to_string(),
         _ => format!(
-            "ended by {}: over {CHILD_SECONDS} s or {CHILD_MEMORY_BYTES} bytes",
+            "ended by {}: it takes over {CHILD_SECONDS} s or {most} bytes of memory to compile",
             output.status
         ),
     };
     Err(ComponentError::Compile(why))
 }
 
-/// The child's part: a component on standard input, native code on standard output.
-pub fn child() -> Result<(), ComponentError> {
+/// The child's part: a component on standard input, native code on standard output, in so many
+/// bytes of address space.
+pub fn child(most: u64) -> Result<(), ComponentError> {
     let system = |error: std::io::Error| ComponentError::Compile(error.to_string());
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     // A stricter limit that is already in force stays.
-    let _ = setrlimit(Resource::As, limit(CHILD_MEMORY_BYTES));
+    let _ = setrlimit(Resource::As, limit(most));
     let _ = setrlimit(Resource::Cpu, limit(CHILD_SECONDS));
     nice(10).map_err(|error| system(error.into()))?;
+    std::fs::write("/proc/self/oom_score_adj", FIRST_TO_END).map_err(system)?;
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).map_err(system)?;
     let native = Engine::new()?.compile(&bytes)?;
