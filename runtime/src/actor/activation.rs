@@ -157,8 +157,8 @@ impl Scheduler {
                 if instance.grew_at_first() {
                     self.tell_of_growth(actor, &body.code);
                 }
-                // Only the guest knows where one turn ends and the next begins: turns of an actor that
-                // takes long have their time measured one by one.
+                // Only the guest knows where one turn ends and the next begins: of an actor that takes
+                // long each turn is timed by itself.
                 body.single = match instance.ticks() {
                     0..SLICE => body.single.saturating_sub(1),
                     SLICE.. => u32::try_from(self.limits.batch).unwrap_or(u32::MAX),
