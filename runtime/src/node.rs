@@ -247,6 +247,10 @@ impl Node {
             }
         }
         all.extend(actors);
+        // They know each other, and other nodes them, before the last of them is compiled.
+        for (name, config) in &all {
+            self.scheduler.expect(self.id_of(name)?, self.mailbox_of(config));
+        }
         for (name, config) in all {
             let node = self.clone();
             let (done, deployed) = std::sync::mpsc::sync_channel(1);

@@ -15,13 +15,13 @@ mod watch;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use tokio::sync::oneshot;
 
 use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::clock::{Alarm, Clock};
 use crate::device::Devices;
-use crate::mailbox::{Inlet, Letter, Mailbox, Message, Question, Reply, Timer, To};
+use crate::mailbox::{Inlet, Letter, Mail, Mailbox, Message, Question, Reply, Timer, To};
 use crate::net::Net;
 use crate::reason::Reason;
 
@@ -101,9 +101,20 @@ impl Router {
         let _ = (self.net.set(net), self.devices.set(devices), self.large.set(large));
     }
 
-    /// Makes an actor reachable.
+    /// Makes an actor reachable. What waits for it, if it was expected, is its own.
     pub fn register(&self, inlet: Inlet) {
-        self.inlets.insert(inlet.owner(), inlet);
+        match self.inlets.entry(inlet.owner()) {
+            Entry::Vacant(place) => drop(place.insert(inlet)),
+            Entry::Occupied(mut place) => {
+                // Nobody finds either mailbox meanwhile, so that letters stay in their order.
+                for mail in place.get().mailbox().close(Reason::NoActor) {
+                    if let Mail::Message(message) = mail {
+                        inlet.inherit(message);
+                    }
+                }
+                place.insert(inlet);
+            }
+        }
     }
 
     /// The way to an actor of this node.

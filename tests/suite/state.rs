@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fixture::{Lab, error_line, guest, manifest, refused};
+use crate::fixture::{Lab, error_line, guest, layered, manifest, refused};
 
 const PROBE: &str = "[limits]\nrestart-ms = 1\nmessage-crashes = 1\n\
                      [actor.a]\ncomponent = \"$probe\"\nrestart = { max = 1000 }\n";
@@ -89,6 +89,31 @@ fn a_truncated_native_code_file_is_compiled_again() {
     let log = lab.node.log();
     assert!(log.contains("is damaged on disk: compiling it again"), "{log}");
     assert!(log.contains(&format!("compiled {}", guest("probe").cid)), "{log}");
+}
+
+#[test]
+fn letters_wait_for_an_actor_whose_component_is_being_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.wasm");
+    std::fs::write(&other, layered(&std::fs::read(&guest("probe").file).unwrap())).unwrap();
+    let z = format!("[actor.z]\ncomponent = \"{}\"\n", other.display());
+    let mut lab = Lab::new(&format!("{PROBE}grant = {{ z = \"actor:z\" }}\n{z}"));
+    let asks = json!({"Ask": ["z", 1, 120_000, ["Noted"]]});
+    let start = json!({"AtStart": [{"Send": ["z", 2, [{"Note": "early"}]]}, asks]});
+    lab.say("a", json!([start]));
+    // `a` has its native code and starts at once; what `z` runs takes its time.
+    assert!(lab.node.interrupt().unwrap().success());
+    let known = &guest("probe").cid;
+    for file in std::fs::read_dir(lab.folder.path().join("data/native")).unwrap() {
+        let path = file.unwrap().path();
+        if !path.file_name().unwrap().to_str().unwrap().starts_with(known) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    lab.restart();
+    lab.node.says("compiled").unwrap();
+    lab.hears("a", "answer 1: early");
+    assert_eq!(lab.say("a", json!(["Heard"])), ["answer 1: early"]);
 }
 
 #[test]

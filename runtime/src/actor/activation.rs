@@ -157,8 +157,8 @@ impl Scheduler {
                 if instance.grew_at_first() {
                     self.tell_of_growth(actor, &body.code);
                 }
-                // Only the guest knows where one turn ends and the next begins: of an actor that takes
-                // long each turn is timed by itself.
+                // Only the guest knows where a turn ends and the next begins: those of an actor
+                // that takes long are timed one by one.
                 body.single = match instance.ticks() {
                     0..SLICE => body.single.saturating_sub(1),
                     SLICE.. => u32::try_from(self.limits.batch).unwrap_or(u32::MAX),

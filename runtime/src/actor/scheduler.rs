@@ -1,6 +1,7 @@
 //! The scheduler: which actors live on this node, the threads that run them, and what starts and
 //! stops them.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -17,6 +18,7 @@ use crate::address::ActorId;
 use crate::clock::Clock;
 use crate::device::Devices;
 use crate::limits::{Full, Limits, Room};
+use crate::mailbox::{Inlet, Mailbox, Owner};
 use crate::reason::Reason;
 use crate::router::{Due, Router};
 use crate::store::Cid;
@@ -50,6 +52,21 @@ pub struct Parts {
     pub room: Room,
     /// Threads that run ordinary actors.
     pub workers: usize,
+}
+
+/// The mailbox of an actor that is yet to come.
+struct Expected(Mailbox);
+
+impl Owner for Expected {
+    fn mailbox(&self) -> &Mailbox {
+        &self.0
+    }
+
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+
+    fn schedule(self: Arc<Self>) {}
 }
 
 /// Runs the actors of one node.
@@ -115,6 +132,21 @@ impl Scheduler {
         scheduler.thread("parker", Self::run_parker)?;
         scheduler.thread("committer", move |scheduler| run_committer(&scheduler, &commits))?;
         Ok(scheduler)
+    }
+
+    /// An actor is to live here, and its component is not at hand yet: its letters wait meanwhile.
+    pub fn expect(&self, id: ActorId, capacity: usize) {
+        let expected = Expected(Mailbox::new(id, capacity));
+        self.router.register(Inlet::of(Arc::new(expected)));
+    }
+
+    /// An expected actor will not come: whoever asked it something is told.
+    pub fn give_up(&self, id: ActorId, reason: Reason) {
+        let Some(inlet) = self.router.find(id) else { return };
+        if inlet.owner_as::<Expected>().is_some() {
+            self.router.remove(id, reason);
+            self.turn_away(inlet.mailbox().close(reason), reason);
+        }
     }
 
     /// Begins an actor's life: it can be reached at once, and `start` is its first turn.

@@ -70,6 +70,12 @@ impl Inlet {
         self.push(Mail::Message(Message::Letter(letter)))
     }
 
+    /// Takes over a message of another mailbox, whatever room there is.
+    pub fn inherit(&self, message: Message) {
+        self.mailbox().put_back(std::slice::from_ref(&message));
+        self.signal(message);
+    }
+
     /// Puts in a notice for which a place is held; it stays taken until the actor has it.
     pub fn notify(&self, notice: Message) {
         self.signal(notice);

@@ -11,6 +11,7 @@ use crate::config::{ActorConfig, Component};
 use crate::device::DeviceError;
 use crate::limits::Full;
 use crate::net::PeerState;
+use crate::reason::Reason;
 use crate::router::blobs::fetch;
 use crate::store::Cid;
 use crate::store::blobs::{BlobError, parse_cid};
@@ -270,6 +271,17 @@ impl Node {
         Err(DeployError::Missing(*cid))
     }
 
+    /// An actor that waits for its component will not come.
+    pub(super) fn give_up(&self, name: &str, reason: Reason) -> Result<(), StateError> {
+        self.scheduler.give_up(self.id_of(name)?, reason);
+        Ok(())
+    }
+
+    /// Letters that an actor's mailbox has room for.
+    pub(super) fn mailbox_of(&self, config: &ActorConfig) -> usize {
+        config.mailbox.unwrap_or(self.limits.mailbox)
+    }
+
     pub(super) fn spec(&self, config: &ActorConfig, code: Arc<Code>) -> Spec {
         let limits = &self.limits;
         let memory = config.memory.and_then(|bytes| usize::try_from(bytes).ok());
@@ -285,7 +297,7 @@ impl Node {
             children: std::collections::BTreeMap::new(),
             links: None,
             subscriptions: Vec::new(),
-            mailbox: config.mailbox.unwrap_or(limits.mailbox),
+            mailbox: self.mailbox_of(config),
             budget,
             restart: config.restart,
         }

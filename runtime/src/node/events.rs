@@ -9,6 +9,7 @@ use super::{DeployError, Node, Waiting, lock};
 use crate::device;
 use crate::mailbox::{Edge, Message};
 use crate::net::Event;
+use crate::reason::Reason;
 
 /// Between two looks at links' round-trip times and at actors that wait for their component.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -108,7 +109,11 @@ impl Node {
                     }
                 }
                 Err(DeployError::NameTaken(_)) => {}
-                Err(why) => tracing::error!("actor {name} can't start: {why}"),
+                Err(why) => {
+                    tracing::error!("actor {name} can't start: {why}");
+                    // A store that can't be read has been told of.
+                    let _ = self.give_up(&name, Reason::NoActor);
+                }
             }
             lock(&self.waiting).remove(&name);
         }

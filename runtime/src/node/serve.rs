@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::mailbox::Message;
 use crate::net::PeerState;
 use crate::net::admin::{AdminBody, AdminError, AdminReply};
+use crate::reason::Reason;
 use crate::store::state::StateError;
 
 impl Node {
@@ -57,6 +58,7 @@ impl Node {
             }
             Request::Stop { name } => {
                 if lock(&self.waiting).remove(&name).is_some() {
+                    self.give_up(&name, Reason::Stopped).map_err(|error| text(&error))?;
                     self.keep_started(&name, None).map_err(|error| text(&error))?;
                     return Ok(Answer::Done);
                 }
