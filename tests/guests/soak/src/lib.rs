@@ -1,26 +1,29 @@
 //! Full load with an account of every letter: numbered to children that are busy, rest (and are
-//! parked), and are stopped in the middle of it, and numbered to the same actor on another node.
+//! parked), crash and come back, and are stopped in the middle of it; and numbered to the same
+//! actor on another node.
 //!
 //! Granted `kid`, the right to spawn itself; `peer`, the other node's actor, on one of the two. A
 //! child is granted `home`.
 
-use guest_sdk::{Actor, Address, Context, Duration, Error, Held, Reason, Result};
+mod child;
+mod kid;
+
+use guest_sdk::{Actor, Address, Answer, Context, Duration, Error, Held, Reason, Result};
 use serde::{Deserialize, Serialize};
 
+use child::Child;
+use kid::{Kid, LETTERS};
+
+pub use kid::{Harm, WINDOW};
+
 /// Children at a time.
-const KIDS: u64 = 24;
-/// Letters under way to one child.
-const WINDOW: u64 = 16;
+const KIDS: usize = 24;
 /// Letters under way to the other node.
 const FAR_WINDOW: u64 = 64;
-/// Letters that a child is sent between two rests.
-const STINT: u64 = 100;
 /// What goes on is looked at so often.
 const TICK: Duration = Duration::from_millis(50);
 /// Ticks that a child rests.
 const REST: u64 = 6;
-/// A token is a child's number times this, and the letter's.
-const LETTERS: u64 = 1 << 32;
 
 /// What it understands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,10 +36,24 @@ pub enum Message {
     Tick,
     /// From the other node's: where that is.
     Hello(Address),
-    /// To a child, by its number: the letter's number.
-    Take(u64, u64),
+    /// To a child.
+    Take {
+        /// The child's number.
+        number: u64,
+        /// The letter's.
+        letter: u64,
+    },
+    /// To a child, which won't survive it.
+    Suffer(Harm),
     /// From a child.
-    Taken(u64, u64),
+    Taken {
+        /// The child's number.
+        number: u64,
+        /// The letter's.
+        letter: u64,
+        /// How often it was woken since it last said so.
+        woken: u64,
+    },
     /// To the other node's.
     Far(u64),
     /// From the other node's.
@@ -48,16 +65,28 @@ pub enum Message {
 /// The account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Letters to children.
+    /// Letters to children that are gone by now.
     pub sent: u64,
-    /// Of these, those that were taken.
+    /// Letters that children took.
     pub taken: u64,
-    /// Of these, those that ended with a child that was stopped: at most a window for each.
-    pub ended: u64,
+    /// Letters that no child could survive, and that were set aside.
+    pub aside: u64,
+    /// Letters that came back, for their child was stopped.
+    pub returned: u64,
+    /// Letters that were in the mailbox of a child when it was stopped.
+    pub left: u64,
     /// Children that were spawned.
     pub spawned: u64,
+    /// Children that were stopped with letters under way.
+    pub stopped: u64,
     /// Rests that ended with a letter.
     pub rests: u64,
+    /// Times that a child was woken after it had been parked.
+    pub woken: u64,
+    /// Times that a child trapped again and again, and came back.
+    pub trapped: u64,
+    /// Times that a child was over its budget again and again, and came back.
+    pub overran: u64,
     /// Letters to the other node that were taken there.
     pub far: u64,
     /// What should not have been.
@@ -68,8 +97,7 @@ pub struct Report {
 #[derive(Default, Serialize, Deserialize)]
 pub struct Soak {
     home: Option<Address>,
-    /// A child's last letter.
-    last: u64,
+    child: Child,
     kids: Vec<Kid>,
     peer: Option<Address>,
     far_sent: u64,
@@ -78,18 +106,6 @@ pub struct Soak {
     ends: Option<Duration>,
     reply: Option<Address>,
     report: Report,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Kid {
-    number: u64,
-    address: Address,
-    sent: u64,
-    taken: u64,
-    stint: u64,
-    /// It rests until this tick.
-    rests: Option<u64>,
-    stopped: bool,
 }
 
 impl Actor for Soak {
@@ -128,8 +144,9 @@ impl Actor for Soak {
                 self.peer = Some(cx.keep(peer)?);
                 Ok(())
             }
-            Message::Take(number, letter) => self.take(number, letter, cx),
-            Message::Taken(number, letter) => self.taken(number, letter, cx),
+            Message::Take { number, letter } => self.take(number, letter, cx),
+            Message::Suffer(harm) => Self::suffer(harm),
+            Message::Taken { number, letter, woken } => self.taken(number, letter, woken, cx),
             Message::Far(letter) => {
                 self.far_seen = self.next("from afar", self.far_seen, letter);
                 self.peer.iter().for_each(|peer| cx.send(*peer, Message::FarTaken(letter), 0));
@@ -141,29 +158,38 @@ impl Actor for Soak {
                 Ok(())
             }
             Message::Fault(what) => {
-                self.report.faults.push(what);
+                self.fault(what);
                 Ok(())
             }
         }
     }
 
+    fn answered(
+        &mut self,
+        token: u64,
+        outcome: Result<Answer, Reason>,
+        cx: &mut Context<Self>,
+    ) -> Result {
+        match outcome {
+            Ok(answer) => self.taken(token / LETTERS, token % LETTERS, answer.decode()?, cx),
+            Err(reason) => self.undelivered(token, reason, cx),
+        }
+    }
+
     fn undelivered(&mut self, token: u64, reason: Reason, _: &mut Context<Self>) -> Result {
         let (number, letter) = (token / LETTERS, token % LETTERS);
-        let lives = self.kids.iter().any(|kid| kid.number == number && !kid.stopped);
-        if lives || number == 0 || number > self.report.spawned {
-            self.fault(format!("letter {letter} to {number} came back: {reason}"));
-        }
+        let said = match self.kids.iter_mut().find(|kid| kid.number == number) {
+            Some(kid) => kid.came_back(letter, reason),
+            None => Err(format!("letter {letter} to {number} came back too late: {reason}")),
+        };
+        said.unwrap_or_else(|what| self.fault(what));
         Ok(())
     }
 
     fn down(&mut self, number: u64, reason: Reason, cx: &mut Context<Self>) -> Result {
-        match self.kids.iter().position(|kid| kid.number == number && kid.stopped) {
-            Some(at) => {
-                let kid = self.kids.swap_remove(at);
-                self.report.ended += kid.sent - kid.taken;
-                cx.release(kid.address);
-            }
-            None => self.fault(format!("{number} is gone: {reason}")),
+        match self.kids.iter_mut().find(|kid| kid.number == number && kid.stopped) {
+            Some(kid) if reason == Reason::Stopped => kid.gone = Some(self.ticks),
+            _ => self.fault(format!("{number} is gone: {reason}")),
         }
         self.look(cx)
     }
@@ -183,45 +209,24 @@ impl Soak {
         letter
     }
 
-    /// A child's part.
-    fn take(&mut self, number: u64, letter: u64, cx: &mut Context<Self>) -> Result {
-        let home = self.home.ok_or_else(|| Error::new("no child"))?;
-        if letter != self.last + 1 {
-            let what = format!("{number} was sent {letter} after {}", self.last);
-            cx.send(home, Message::Fault(what), 0);
-        }
-        self.last = letter;
-        cx.send(home, Message::Taken(number, letter), 0);
-        Ok(())
-    }
-
-    fn taken(&mut self, number: u64, letter: u64, cx: &mut Context<Self>) -> Result {
+    fn taken(&mut self, number: u64, letter: u64, woken: u64, cx: &mut Context<Self>) -> Result {
         let going = self.going(cx);
-        let Some(at) = self.kids.iter().position(|kid| kid.number == number) else {
+        self.report.woken += woken;
+        let Some(kid) = self.kids.iter_mut().find(|kid| kid.number == number) else {
             self.fault(format!("{letter} was taken by {number}, which is gone"));
             return Ok(());
         };
-        self.report.taken += 1;
-        let last = self.kids[at].taken;
-        self.kids[at].taken = self.next("taken", last, letter);
-        let kid = &mut self.kids[at];
-        if kid.stopped || !going {
-            return Ok(());
-        }
-        if kid.sent < kid.stint {
-            return kid.send(&mut self.report, cx);
-        }
-        if kid.taken == kid.stint {
-            if cx.random_u64().is_multiple_of(4) {
-                // In the middle of as many letters as may be under way.
-                for _ in 0..WINDOW {
-                    kid.send(&mut self.report, cx)?;
-                }
-                kid.stopped = true;
-                return cx.stop(kid.address);
+        let said = kid.took(letter, &mut self.report);
+        if !kid.stopped && going {
+            if kid.sent < kid.stint {
+                kid.send(cx);
+            } else if kid.is_even() && cx.random_u64().is_multiple_of(4) {
+                kid.stop(&mut self.report, cx)?;
+            } else if kid.is_even() {
+                kid.rests = Some(self.ticks + REST);
             }
-            kid.rests = Some(self.ticks + REST);
         }
+        said.unwrap_or_else(|what| self.fault(format!("{number}: {what}")));
         Ok(())
     }
 
@@ -229,30 +234,51 @@ impl Soak {
         self.ends.is_some_and(|ends| cx.now() < ends)
     }
 
-    /// Wakes who has rested, spawns who is missing, and ends.
+    /// Wakes who has rested, closes the account of who is gone, spawns who is missing, and ends.
     fn look(&mut self, cx: &mut Context<Self>) -> Result {
+        let ticks = self.ticks;
+        for kid in self.kids.extract_if(.., |kid| kid.gone.is_some_and(|gone| gone + 2 <= ticks)) {
+            cx.release(kid.address);
+            if let Err(what) = kid.close(&mut self.report) {
+                self.report.faults.push(what);
+            }
+        }
         if !self.going(cx) {
             return self.end(cx);
         }
-        for kid in &mut self.kids {
-            if kid.rests.is_some_and(|until| until <= self.ticks) {
-                kid.rests = None;
+        for at in 0..self.kids.len() {
+            if self.kids[at].rests.take_if(|until| *until <= ticks).is_some() {
                 self.report.rests += 1;
-                kid.begin(&mut self.report, cx)?;
+                let harm = self.harm(at, cx);
+                match cx.random_u64().is_multiple_of(16) {
+                    // It is stopped while it is parked, as a rule.
+                    true => self.kids[at].stop(&mut self.report, cx)?,
+                    false => self.kids[at].begin(harm, cx),
+                }
             }
         }
-        while (self.kids.len() as u64) < KIDS {
+        while self.kids.iter().filter(|kid| !kid.stopped).count() < KIDS {
             self.report.spawned += 1;
             let number = self.report.spawned;
             let (child, home) = (cx.child("kid")?, Held::from(cx.me()));
-            let address = cx.spawn(child, &[("home", home)], number)?;
-            let (sent, taken, stint, rests, stopped) = (0, 0, 0, None, false);
-            let mut kid = Kid { number, address, sent, taken, stint, rests, stopped };
-            kid.begin(&mut self.report, cx)?;
+            let mut kid = Kid::new(number, cx.spawn(child, &[("home", home)], number)?);
+            kid.begin(None, cx);
             self.kids.push(kid);
         }
         self.write(cx);
         Ok(())
+    }
+
+    /// What is done to a child in its next stint: once in its life, since it may not be restarted
+    /// for ever, and one of them spins at a time, since that takes a whole core.
+    fn harm(&self, at: usize, cx: &mut Context<Self>) -> Option<Harm> {
+        let chosen = self.kids[at].poison.is_none() && cx.random_u64().is_multiple_of(4);
+        let spin = |kid: &Kid| kid.is_down() && matches!(kid.poison, Some((_, Harm::Spin)));
+        match self.kids.iter().any(spin) {
+            _ if !chosen => None,
+            true => Some(Harm::Trap),
+            false => Some(Harm::Spin),
+        }
     }
 
     /// Letters to the other node.
@@ -266,7 +292,7 @@ impl Soak {
 
     /// Stops the children, and answers once all is accounted for.
     fn end(&mut self, cx: &mut Context<Self>) -> Result {
-        for kid in self.kids.iter_mut().filter(|kid| !kid.stopped && kid.sent == kid.taken) {
+        for kid in self.kids.iter_mut().filter(|kid| !kid.stopped && kid.is_even()) {
             kid.stopped = true;
             cx.stop(kid.address)?;
         }
@@ -276,24 +302,6 @@ impl Soak {
                 cx.send(reply, &self.report, 0);
             }
         }
-        Ok(())
-    }
-}
-
-impl Kid {
-    fn begin(&mut self, report: &mut Report, cx: &mut Context<Soak>) -> Result {
-        self.stint += STINT;
-        for _ in 0..WINDOW {
-            self.send(report, cx)?;
-        }
-        Ok(())
-    }
-
-    fn send(&mut self, report: &mut Report, cx: &mut Context<Soak>) -> Result {
-        self.sent += 1;
-        report.sent += 1;
-        let letter = Message::Take(self.number, self.sent);
-        cx.send(self.address, letter, self.number * LETTERS + self.sent);
         Ok(())
     }
 }
