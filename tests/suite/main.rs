@@ -8,6 +8,7 @@ mod demo;
 mod device;
 mod examples;
 mod fixture;
+mod foreign;
 mod formats;
 mod gossip;
 mod large;

@@ -225,15 +225,6 @@ fn as_many_loops_as_cores_hold_nobody_up_and_the_longest_is_cut_off() {
 }
 
 #[test]
-fn a_component_whose_memory_grows_at_once_works_and_people_are_told_once() {
-    let lab = Lab::new(&format!("[actor.a]\n{PROBE}[actor.b]\n{PROBE}"));
-    lab.say("a", json!([{"Allocate": 1}]));
-    lab.logs("a", "its memory grew by its first message");
-    lab.say("b", json!([{"Allocate": 1}]));
-    assert!(!lab.log("b").contains("its memory grew"), "{}", lab.log("b"));
-}
-
-#[test]
 fn an_actor_that_panics_at_start_is_given_up_with_its_reason() {
     let grant = "grant = { start-panics = \"topic:t\" }\nrestart = { max = 2 }\n";
     let lab = Lab::new(&format!("{PATIENT}[actor.a]\ncomponent = \"$probe\"\n{grant}"));
