@@ -20,6 +20,7 @@ mod nodes;
 mod outside;
 mod parity;
 mod parking;
+mod poison;
 mod remote;
 mod simulate;
 mod soak;

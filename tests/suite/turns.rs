@@ -8,12 +8,12 @@ use edge_host::reason::Reason;
 use serde_json::{Value, json};
 use tests::wait_for;
 
-use crate::fixture::{Lab, error_line, guest, layered};
+use crate::fixture::{Lab, guest, layered};
 
 /// Crashes are cheap here: nothing to wait for, and no end of restarts.
-const PATIENT: &str = "[limits]\nrestart-ms = 1\nquarantine-crashes = 1000\n";
+pub const PATIENT: &str = "[limits]\nrestart-ms = 1\nquarantine-crashes = 1000\n";
 /// An actor that may fail often.
-const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
+pub const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
 
 /// The probe under another CID, and not plain any more.
 pub fn other_probe(lab: &Lab) -> (String, PathBuf) {
@@ -108,48 +108,6 @@ fn a_turn_that_traps_has_done_nothing() {
 #[test]
 fn a_turn_that_is_killed_over_its_time_has_done_nothing() {
     leaves_nothing_behind(&json!("Loop"), "over-budget");
-}
-
-#[test]
-fn of_a_batch_with_one_poisonous_letter_only_that_one_is_set_aside() {
-    let grants = "grant = { a = \"actor:a\" }\n";
-    let lab = Lab::new(&format!("{PATIENT}[actor.a]\n{PROBE}[actor.s]\n{PROBE}{grants}"));
-    let mut wanted: Vec<_> = (0..20).map(|number| number.to_string()).collect();
-    let letters = wanted.iter().map(|number| {
-        let note = json!({"Note": number});
-        let letter =
-            if number == "7" { json!([{"FailUnless": "cure"}, note]) } else { json!([note]) };
-        json!({"Send": ["a", 1, letter]})
-    });
-    lab.say("s", json!(letters.collect::<Vec<_>>()));
-    wanted.remove(7);
-    lab.until("a", json!(["Noted"]), |noted| noted.len() >= wanted.len());
-    wait_for("the poisonous one is set aside", || lab.aside().pop()).unwrap();
-    assert_eq!(lab.say("a", json!(["Noted"])), wanted);
-    assert_eq!(lab.say("s", json!(["Heard"])), [""; 0]);
-
-    // Readable from the command line, with its reason.
-    let rows = lab.node.json(&["ls", "aside"]).unwrap();
-    assert_eq!((&rows[0]["actor"], &rows[0]["number"]), (&json!("a"), &json!(0)), "{rows}");
-    assert_eq!(rows[0]["why"], "nothing under cure");
-    assert_eq!(lab.actor("a").set_aside, 1);
-    lab.logs("a", "crashed it 3 times and is set aside");
-
-    // Sent again it crashes again, and so it does over a restart of the node; until it is cured.
-    lab.node.run(&["send-again", "a", "0"]).unwrap();
-    lab.becomes("a", |row| row.incarnations >= 7);
-    let mut lab = lab;
-    wait_for("it is set aside again", || lab.aside().pop()).unwrap();
-    lab.kill_and_restart();
-    let number = lab.aside().remove(0).number.to_string();
-    assert_eq!(lab.actor("a").set_aside, 1, "what is set aside shows after a restart");
-    lab.say("a", json!([{"Put": ["cure", "found"]}]));
-    lab.node.run(&["send-again", "a", &number]).unwrap();
-    wanted.push("7".into());
-    lab.until("a", json!(["Noted"]), |noted| noted == wanted);
-    assert!(lab.aside().is_empty());
-    let error = lab.node.run(&["send-again", "a", &number]).unwrap_err().to_string();
-    assert!(error_line(&error).contains("ls aside"), "{error}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Step {
     Noted,
     /// Adds a text to the durable notes.
     Note(String),
+    /// As `Note`, with how many starts ended well.
+    NoteStart(String),
     /// Says a durable value, `none` if there is none.
     Get(String),
     /// Writes a durable value.
@@ -55,6 +57,8 @@ pub enum Step {
     Answer(String),
     /// Sends one actor the address of another, to be taken under that name.
     Introduce(String, String),
+    /// As `Introduce`, with steps for the same turn.
+    Refer(String, String, Vec<Step>),
     /// As `Introduce`, to be kept.
     IntroduceForGood(String, String),
     /// Remembers an address without keeping it.
@@ -161,6 +165,10 @@ impl Probe {
                 noted.push(text);
                 cx.put(NOTED, noted)?;
             }
+            Step::NoteStart(text) => {
+                let starts: u64 = cx.get(STARTS)?.unwrap_or_default();
+                self.act(Step::Note(format!("{text} in {starts}")), cx)?;
+            }
             Step::Put(key, value) => cx.put(key, value)?,
             Step::Delete(key) => cx.delete(key)?,
             Step::AtStart(steps) => cx.put(AT_START, steps)?,
@@ -206,6 +214,11 @@ impl Probe {
             Step::Introduce(to, whom) => {
                 let (to, address) = (self.whom(&to, cx)?, self.whom(&whom, cx)?);
                 cx.send(to, vec![Step::Take(whom, address)], 0);
+            }
+            Step::Refer(to, whom, mut steps) => {
+                let (to, address) = (self.whom(&to, cx)?, self.whom(&whom, cx)?);
+                steps.insert(0, Step::Take(whom, address));
+                cx.send(to, steps, 0);
             }
             Step::IntroduceForGood(to, whom) => {
                 let (to, address) = (self.whom(&to, cx)?, self.whom(&whom, cx)?);
