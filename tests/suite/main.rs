@@ -11,6 +11,7 @@ mod fixture;
 mod foreign;
 mod formats;
 mod gossip;
+mod lanes;
 mod large;
 mod letters;
 mod limits;

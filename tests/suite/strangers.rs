@@ -11,7 +11,7 @@ use edge_host::net::identity::Identity;
 use edge_host::net::tls::{self, NODE_ALPN, SERVER_NAME};
 use edge_host::net::wire::{self, Hello, Opening, frame};
 use pair::Message;
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, Endpoint, TransportConfig};
 use tests::PATIENCE;
 use tests::process::{self, Process};
 
@@ -42,25 +42,35 @@ enum Offence {
 }
 
 /// A peer that says what a test wants.
-struct Stranger {
-    identity: Identity,
+pub struct Stranger {
+    pub identity: Identity,
     endpoint: Endpoint,
+    transport: Arc<TransportConfig>,
 }
 
 impl Stranger {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
-        Ok(Self { identity: Identity::generate()?, endpoint })
+        let transport = Arc::new(TransportConfig::default());
+        Ok(Self { identity: Identity::generate()?, endpoint, transport })
+    }
+
+    /// One that is sent so many bytes of a stream at most, before it has read some of them.
+    pub fn narrow(window: u32) -> Result<Self> {
+        let mut transport = TransportConfig::default();
+        transport.stream_receive_window(window.into());
+        Ok(Self { transport: Arc::new(transport), ..Self::new()? })
     }
 
     async fn connect(&self, node: &Process, id: &str) -> Result<Connection> {
         let crypto = tls::client(&self.identity, id.parse()?, NODE_ALPN)?;
-        let config = quinn::ClientConfig::new(Arc::new(crypto));
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        config.transport_config(self.transport.clone());
         Ok(self.endpoint.connect_with(config, node.address()?, SERVER_NAME)?.await?)
     }
 
     /// Connects as a peer does.
-    async fn hello(&self, node: &Process, id: &str) -> Result<(Connection, quinn::SendStream)> {
+    pub async fn hello(&self, node: &Process, id: &str) -> Result<(Connection, quinn::SendStream)> {
         let connection = self.connect(node, id).await?;
         let hello = [&wire::preamble()[..], &frame(&Hello { incarnation: 1 })].concat();
         let control = say(&connection, &hello).await?;
