@@ -31,3 +31,4 @@ mod supervision;
 mod tidy;
 mod turns;
 mod upgrade;
+mod wakes;

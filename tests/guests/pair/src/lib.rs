@@ -15,6 +15,8 @@ pub struct Pair<const VERSION: u32> {
     /// Letters of a stream still to be sent: from, up to and without, at once.
     stream: Option<(u64, u64, u64)>,
     held: Vec<Address>,
+    /// Questions of a conversation still to be asked, and who waits for its end.
+    conversation: Option<(u64, Address)>,
 }
 
 /// What it understands.
@@ -73,6 +75,8 @@ pub enum Message {
         /// Milliseconds to wait.
         within: u64,
     },
+    /// Ask so many questions, each after the answer to the one before; answered at the end.
+    Converse(u64),
     /// Monitor the other one, with this token.
     Monitor(u64),
     /// Answered with a [`Report`].
@@ -108,7 +112,8 @@ impl<const VERSION: u32> Actor for Pair<VERSION> {
 
     fn start(cx: &mut Context<Self>) -> Result<Self> {
         let other = cx.address("other").ok();
-        Ok(Self { other, report: Report::default(), stream: None, held: Vec::new() })
+        let (report, held) = (Report::default(), Vec::new());
+        Ok(Self { other, report, stream: None, held, conversation: None })
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
@@ -143,6 +148,11 @@ impl<const VERSION: u32> Actor for Pair<VERSION> {
             Message::Ask { what, token, within } => {
                 cx.ask(self.other()?, *what, token, Duration::from_millis(within));
             }
+            Message::Converse(count) => {
+                let reply = cx.take_reply().ok_or_else(|| Error::new("ask for it"))?;
+                self.conversation = Some((count, cx.keep(reply)?));
+                self.converse(0, cx)?;
+            }
             Message::Monitor(token) => cx.monitor(self.other()?, token)?,
             Message::Report => drop(cx.reply(&self.report)),
             Message::Version => drop(cx.reply(VERSION)),
@@ -154,8 +164,12 @@ impl<const VERSION: u32> Actor for Pair<VERSION> {
         &mut self,
         token: u64,
         outcome: Result<Answer, Reason>,
-        _: &mut Context<Self>,
+        cx: &mut Context<Self>,
     ) -> Result {
+        if self.conversation.is_some() {
+            let answer = outcome.map_err(|reason| Error::new(format_args!("{reason}")))?;
+            return self.converse(answer.decode()?, cx);
+        }
         let outcome = match outcome {
             Ok(answer) => Outcome::Number(answer.decode()?),
             Err(reason) => Outcome::None(reason),
@@ -183,6 +197,20 @@ impl<const VERSION: u32> Pair<VERSION> {
     fn send(&mut self, numbers: std::ops::Range<u64>, cx: &mut Context<Self>) -> Result {
         let other = self.other()?;
         numbers.for_each(|number| cx.send(other, Message::Letter(number), number));
+        Ok(())
+    }
+
+    /// The next question of a conversation, which is how many were answered; or its end.
+    fn converse(&mut self, answered: u64, cx: &mut Context<Self>) -> Result {
+        match self.conversation.take() {
+            Some((count, reply)) if answered == count => cx.send(reply, answered, 0),
+            Some(conversation) => {
+                self.conversation = Some(conversation);
+                let patience = Duration::from_secs(60);
+                cx.ask(self.other()?, Message::Question(answered), answered, patience);
+            }
+            None => {}
+        }
         Ok(())
     }
 
