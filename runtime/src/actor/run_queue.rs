@@ -7,16 +7,17 @@
 //! longer than to name them. A worker with more than it can run at once gives half to the shared
 //! queue while another one has nothing; other threads put theirs there, too.
 
+mod own;
 mod shared;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::Actor;
 use crate::net::Net;
 
+use own::Own;
 use shared::{Shared, Wake};
 
 /// What `tests/model` puts in place of the standard library's.
@@ -26,79 +27,24 @@ mod sync {
     pub use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 }
 
-/// After so many activations a worker looks into the shared queue, however much it has itself.
-const LOOK: u32 = 8;
-/// So many at most in a row go before those that have waited for longer.
-const STREAK: u32 = 3;
-/// One of so many activations is a beginning, whatever else waits.
-const BEGIN: u32 = 4;
-
 /// A queue of actors that workers run.
 #[derive(Debug)]
 pub(super) struct RunQueue {
     shared: Shared<Arc<Actor>, Waker>,
 }
 
-/// A worker's own queue.
-struct Own {
+/// A worker's part.
+struct Here {
     /// Whose share this thread runs; `None` on other threads, and once it was handed on.
     queue: Option<Arc<RunQueue>>,
-    /// The last that a letter made ready.
-    next: Option<Arc<Actor>>,
-    /// How many were that since one was taken that had waited.
-    streak: u32,
-    ready: VecDeque<Arc<Actor>>,
-    /// Those whose first turn is to come.
-    beginning: VecDeque<Arc<Actor>>,
-    activations: u32,
+    own: Own<Arc<Actor>>,
     /// Wakes this worker while it runs the network.
     away: Option<Waker>,
 }
 
 thread_local! {
-    static OWN: RefCell<Own> =
-        const { RefCell::new(Own::new()) };
-}
-
-impl Own {
-    const fn new() -> Self {
-        let ready = VecDeque::new();
-        let beginning = VecDeque::new();
-        Self { queue: None, next: None, streak: 0, ready, beginning, activations: 0, away: None }
-    }
-
-    fn len(&self) -> usize {
-        self.ready.len() + self.beginning.len() + usize::from(self.next.is_some())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn pop(&mut self) -> Option<Arc<Actor>> {
-        if self.activations.is_multiple_of(BEGIN)
-            && let Some(begins) = self.beginning.pop_front()
-        {
-            return Some(begins);
-        }
-        if let Some(next) = self.next.take() {
-            if self.streak < STREAK || self.ready.is_empty() {
-                self.streak += 1;
-                return Some(next);
-            }
-            self.ready.push_back(next);
-        }
-        self.streak = 0;
-        self.ready.pop_front().or_else(|| self.beginning.pop_front())
-    }
-
-    /// Takes so many out, those that can best wait first.
-    fn give(&mut self, count: usize) -> impl Iterator<Item = Arc<Actor>> {
-        let begin = self.beginning.len().min(count);
-        let ready = self.ready.len().min(count - begin);
-        let (begin, ready) = (self.beginning.len() - begin, self.ready.len() - ready);
-        self.ready.drain(ready..).chain(self.beginning.drain(begin..))
-    }
+    static HERE: RefCell<Here> =
+        const { RefCell::new(Here { queue: None, own: Own::new(), away: None }) };
 }
 
 impl RunQueue {
@@ -109,29 +55,29 @@ impl RunQueue {
 
     /// Makes this thread one of the queue's workers.
     pub fn enter(self: &Arc<Self>) {
-        OWN.with_borrow_mut(|own| own.queue = Some(self.clone()));
+        HERE.with_borrow_mut(|here| here.queue = Some(self.clone()));
     }
 
     /// Puts an actor at the end. Its mailbox sees to it that it is here only once.
     pub fn push(&self, actor: Arc<Actor>) {
-        self.put(actor, |own, actor| own.ready.push_back(actor));
+        self.put(actor, Own::push);
     }
 
     /// As [`RunQueue::push`], for an actor that something came for just now.
     pub fn push_next(&self, actor: Arc<Actor>) {
-        self.put(actor, |own, actor| own.ready.extend(own.next.replace(actor)));
+        self.put(actor, Own::push_next);
     }
 
     /// As [`RunQueue::push`], for an actor whose first turn is to come.
     pub fn push_beginning(&self, actor: Arc<Actor>) {
-        self.put(actor, |own, actor| own.beginning.push_back(actor));
+        self.put(actor, Own::push_beginning);
     }
 
-    fn put(&self, actor: Arc<Actor>, put: impl FnOnce(&mut Own, Arc<Actor>)) {
-        let elsewhere = OWN.with_borrow_mut(|own| {
-            if own.queue.as_deref().is_some_and(|queue| std::ptr::eq(queue, self)) {
-                put(own, actor);
-                own.away.iter().for_each(Waker::wake_by_ref);
+    fn put(&self, actor: Arc<Actor>, put: impl FnOnce(&mut Own<Arc<Actor>>, Arc<Actor>)) {
+        let elsewhere = HERE.with_borrow_mut(|here| {
+            if here.queue.as_deref().is_some_and(|queue| std::ptr::eq(queue, self)) {
+                put(&mut here.own, actor);
+                here.away.iter().for_each(Waker::wake_by_ref);
                 return None;
             }
             Some(actor)
@@ -143,20 +89,7 @@ impl RunQueue {
 
     /// The next actor of this worker, if there is one without waiting.
     pub fn next(&self) -> Option<Arc<Actor>> {
-        OWN.with_borrow_mut(|own| {
-            own.activations = own.activations.wrapping_add(1);
-            let look = own.is_empty() || own.activations.is_multiple_of(LOOK);
-            let count = own.len();
-            if look && self.shared.has_some() {
-                self.shared.take(|actor| match actor.begins() {
-                    true => own.beginning.push_front(actor),
-                    false => own.ready.push_front(actor),
-                });
-            } else if count > 1 && self.shared.has_idle() {
-                self.shared.give(own.give(count / 2));
-            }
-            own.pop()
-        })
+        HERE.with_borrow_mut(|here| here.own.next(&self.shared, |actor| actor.begins()))
     }
 
     /// The next actor, if another worker gives one while this one is patient.
@@ -171,7 +104,7 @@ impl RunQueue {
         loop {
             let ran = net.is_some_and(|net| net.run(|waker| self.is_wanted(waker)));
             // Only who was away is back: another worker may still be.
-            if OWN.with_borrow_mut(|own| own.away.take()).is_some() {
+            if HERE.with_borrow_mut(|here| here.away.take()).is_some() {
                 self.shared.is_back();
             }
             // Even a look at the network may have made one of this worker's own ready.
@@ -188,17 +121,15 @@ impl RunQueue {
 
     /// Gives all that this worker has to the others, for good: it is no worker any more.
     pub fn leave(&self) {
-        OWN.with_borrow_mut(|own| {
-            own.queue = None;
-            own.ready.extend(own.next.take());
-            let all = own.len();
-            self.shared.give(own.give(all));
+        HERE.with_borrow_mut(|here| {
+            here.queue = None;
+            here.own.leave(&self.shared);
         });
     }
 
     /// The queue whose worker this thread is.
     pub fn of_this_thread() -> Option<Arc<Self>> {
-        OWN.with_borrow(|own| own.queue.clone())
+        HERE.with_borrow(|here| here.queue.clone())
     }
 
     /// Sends all workers home.
@@ -214,9 +145,9 @@ impl RunQueue {
     /// Whether this worker, which runs the network, has something else to do.
     fn is_wanted(&self, waker: &Waker) -> bool {
         let wanted = self.shared.goes_away(|| waker.clone());
-        OWN.with_borrow_mut(|own| {
-            own.away.get_or_insert_with(|| waker.clone());
-            wanted || !own.is_empty()
+        HERE.with_borrow_mut(|here| {
+            here.away.get_or_insert_with(|| waker.clone());
+            wanted || !here.own.is_empty()
         })
     }
 }

@@ -1,5 +1,5 @@
-//! The one word of a mailbox, and what the workers of a run queue share, under loom: the same
-//! source as the runtime's, with loom's atomics and locks.
+//! The one word of a mailbox, and the run queue: what its workers share, and what each has of its
+//! own, under loom: the same source as the runtime's, with loom's atomics and locks.
 
 #[cfg(test)]
 mod sync {
@@ -11,6 +11,9 @@ mod sync {
 }
 
 #[cfg(test)]
+#[path = "../../../runtime/src/actor/run_queue/own.rs"]
+mod own;
+#[cfg(test)]
 #[allow(dead_code, reason = "the runtime uses the rest")]
 #[path = "../../../runtime/src/actor/run_queue/shared.rs"]
 mod shared;
@@ -19,6 +22,9 @@ mod shared;
 #[allow(dead_code, reason = "the runtime uses the rest")]
 #[path = "../../../runtime/src/mailbox/word.rs"]
 mod word;
+
+#[cfg(test)]
+mod queue;
 
 #[cfg(test)]
 mod tests {
@@ -37,7 +43,7 @@ mod tests {
     /// without a bound the search takes hours.
     const SWITCHES: usize = 3;
 
-    fn model(scenario: impl Fn() + Send + Sync + 'static) {
+    pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(SWITCHES);
         builder.check(scenario);
@@ -122,7 +128,7 @@ mod tests {
 
     /// What a worker waits on while it runs the network.
     #[derive(Clone)]
-    struct Bell(Arc<(Mutex<bool>, Condvar)>);
+    pub struct Bell(Arc<(Mutex<bool>, Condvar)>);
 
     impl Bell {
         fn silent() -> Self {
