@@ -171,9 +171,9 @@ mod tests {
         shared.is_back();
     }
 
-    #[test]
-    fn no_worker_sleeps_while_something_waits() {
-        model(|| {
+    /// Two are given to two workers that each take one: neither may oversleep.
+    fn no_worker_oversleeps(give: impl Fn(&Shared<u32, Bell>) + Send + Sync + 'static) {
+        model(move || {
             let shared = Arc::new(Shared::<u32, Bell>::new(2));
             let done = Arc::new(AtomicUsize::new(0));
             let workers: Vec<_> = (0..2)
@@ -187,13 +187,21 @@ mod tests {
                     })
                 })
                 .collect();
-            shared.give([1]);
-            shared.give([2]);
+            give(&shared);
             for worker in workers {
                 worker.join().unwrap();
             }
             assert_eq!(done.load(Ordering::Acquire), 2);
         });
+    }
+
+    #[test]
+    fn no_worker_sleeps_while_something_waits() {
+        no_worker_oversleeps(|shared| {
+            shared.give([1]);
+            shared.give([2]);
+        });
+        no_worker_oversleeps(|shared| shared.give([1, 2]));
     }
 
     #[test]

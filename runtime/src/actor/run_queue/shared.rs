@@ -76,14 +76,8 @@ impl<T, W: Wake> Shared<T, W> {
         let before = state.ready.len();
         state.ready.extend(some);
         self.waiting.store(state.ready.len(), Ordering::Relaxed);
-        if state.ready.len() == before {
-            return;
-        }
-        // One who wakes shares further by itself.
-        if state.asleep > 0 {
-            self.changed.notify_one();
-        } else if let Some(away) = &state.away {
-            away.wake();
+        if state.ready.len() > before {
+            self.wake_one(&state);
         }
     }
 
@@ -105,6 +99,10 @@ impl<T, W: Wake> Shared<T, W> {
             }
             if let Some(one) = state.ready.pop_front() {
                 self.waiting.store(state.ready.len(), Ordering::Relaxed);
+                // What else was given with it does not wait until that has run.
+                if !state.ready.is_empty() {
+                    self.wake_one(&state);
+                }
                 return Some(one);
             }
             state.asleep += 1;
@@ -145,6 +143,15 @@ impl<T, W: Wake> Shared<T, W> {
     /// Whether workers are sent home.
     pub fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+
+    /// Wakes one who has nothing to do; who sleeps and wakes to more than one wakes the next.
+    fn wake_one(&self, state: &State<T, W>) {
+        if state.asleep > 0 {
+            self.changed.notify_one();
+        } else if let Some(away) = &state.away {
+            away.wake();
+        }
     }
 
     fn note_idle(&self, state: &State<T, W>) {
