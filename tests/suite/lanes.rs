@@ -32,7 +32,9 @@ struct Lane {
 
 impl Lane {
     async fn accept(connection: &quinn::Connection) -> Result<Self> {
-        let mut lane = Self { stream: connection.accept_uni().await?, lane: 0, read: 0 };
+        let stream = tokio::time::timeout(PATIENCE, connection.accept_uni()).await;
+        let stream = stream.context("no further lane")??;
+        let mut lane = Self { stream, lane: 0, read: 0 };
         match Opening::decode(&lane.frame().await?)? {
             Opening::Lane { lane: number } => lane.lane = number,
             other => anyhow::bail!("not a lane: {other:?}"),

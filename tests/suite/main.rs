@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 
 mod children;
+mod compiling;
 mod content;
 mod contract;
 mod crash;

@@ -1,0 +1,148 @@
+//! Components are compiled beside the node: at low priority, within limits, and nobody waits for it
+//! who needn't.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+use tests::process::Process;
+use tests::{guests, wait_for};
+
+use crate::fixture::{Lab, error_line, guest};
+
+const PAIR: &str = "[actor.b]\ncomponent = \"$probe\"\n";
+
+/// The probe, with a module beside it that takes long to compile: some functions alike, each of
+/// loops within loops around additions to as many locals.
+fn knotty(functions: usize, locals: usize, depth: usize) -> Vec<u8> {
+    let adds = (0..locals).flat_map(|local| {
+        let local = number(local);
+        [b"\x20", &local[..], b"\x41\x01\x6a\x21", &local].concat()
+    });
+    // One kind of locals, i32; `loop` so many times, and for each `local.get 0, br_if 0, end`.
+    let body = [
+        b"\x01".to_vec(),
+        number(locals),
+        b"\x7f".to_vec(),
+        b"\x03\x40".repeat(depth),
+        adds.collect(),
+        b"\x20\x00\x0d\x00\x0b".repeat(depth),
+        b"\x0b".to_vec(),
+    ];
+    let body = body.concat();
+    let body = [number(body.len()), body].concat();
+    let kinds = section(1, b"\x01\x60\x00\x00".to_vec());
+    let declared = section(3, [number(functions), vec![0; functions]].concat());
+    let code = section(10, [number(functions), body.repeat(functions)].concat());
+    let module = [b"\0asm\x01\0\0\0".to_vec(), kinds, declared, code].concat();
+    let probe = fs::read(&guest("probe").file).unwrap();
+    // An instance of it, the fourth module: three are wit-component's.
+    [probe, section(1, module), section(2, b"\x01\x00\x03\x00".to_vec())].concat()
+}
+
+fn section(kind: u8, body: Vec<u8>) -> Vec<u8> {
+    [vec![kind], number(body.len()), body].concat()
+}
+
+/// LEB128.
+fn number(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 128 {
+        bytes.push((value & 127) as u8 | 128);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+/// Gives a component to a node; gives its CID.
+fn add(lab: &Lab, component: &[u8]) -> String {
+    let file = lab.folder.path().join("knotty.wasm");
+    fs::write(&file, component).unwrap();
+    lab.node.run(&["add", file.to_str().unwrap()]).unwrap().trim().into()
+}
+
+/// Fields of `/proc/PID/stat` behind the program's name: the parent is the second, niceness the
+/// seventeenth.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit_once(") ")?.1.split_whitespace().map(String::from).collect())
+}
+
+fn niceness(pid: u32) -> Option<i32> {
+    stat(pid)?[16].parse().ok()
+}
+
+/// The node's child that compiles.
+fn compiler(node: &Process) -> Option<u32> {
+    let processes = fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let mut own = processes.filter(|pid| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let parent = stat(*pid).map(|stat| stat[1].clone());
+        parent == Some(node.pid().to_string()) && line.contains("compile-component")
+    });
+    own.next()
+}
+
+/// A limit of a process, if it has one.
+fn limit(pid: u32, name: &str) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn a_component_is_compiled_in_a_niced_child_with_limits_and_the_others_go_on() {
+    let lab = Lab::new(PAIR);
+    lab.say("b", json!(["Count"]));
+    let cid = add(&lab, &knotty(12, 300, 100));
+    std::thread::scope(|scope| {
+        let started = scope.spawn(|| lab.node.run(&["start", &cid, "--as", "a"]));
+        let node = niceness(lab.node.pid()).unwrap();
+        let child = wait_for("a child of low priority compiles, with limits", || {
+            let child = compiler(&lab.node)?;
+            limit(child, "Max address space")?;
+            limit(child, "Max cpu time")?;
+            (niceness(child)? > node).then_some(child)
+        });
+        let child = child.unwrap();
+        let mut answers = 0;
+        while compiler(&lab.node) == Some(child) {
+            lab.say("b", json!(["Count"]));
+            answers += 1;
+        }
+        println!("{answers} answers meanwhile");
+        assert!(answers > 10, "{answers} answers while another component was compiled");
+        started.join().unwrap().unwrap();
+    });
+    assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
+}
+
+/// A node under this `ulimit`, which its children inherit: the compiler's own limits are wider, and
+/// to reach them would take minutes.
+fn refuses_what_passes(ulimit: &str, component: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -c 0; ulimit {ulimit}; exec \"$@\""), "sh"]);
+    command.arg(guests::edge_host().unwrap());
+    let lab = Lab::started_by(command, folder, PAIR);
+    let cid = add(&lab, component);
+    let said = lab.node.run(&["start", &cid, "--as", "a"]).unwrap_err().to_string();
+    let line = error_line(&said);
+    assert!(line.contains(&cid) && line.contains("doesn't compile"), "{line}");
+    // The node is none the worse for it.
+    assert_eq!(lab.say("b", json!(["Count"])), ["1"]);
+    assert_eq!(lab.actors().len(), 1);
+}
+
+#[test]
+fn a_component_that_takes_too_much_memory_to_compile_is_refused_in_one_line() {
+    refuses_what_passes("-v 524288", &knotty(1, 5000, 1000));
+}
+
+#[test]
+fn a_component_that_takes_too_long_to_compile_is_refused_in_one_line() {
+    refuses_what_passes("-t 4", &knotty(1, 600, 200));
+}
