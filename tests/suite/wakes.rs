@@ -11,8 +11,8 @@ use crate::nodes;
 /// Questions that are counted. A thread that were woken for each would sleep as often.
 const QUESTIONS: u64 = 10_000;
 /// Sleeps beside: the message that begins it, its answer, and what the network has to do for
-/// itself. A twentieth of the questions.
-const SLEEPS: u64 = QUESTIONS / 20;
+/// itself. One in forty.
+const SLEEPS: u64 = QUESTIONS / 40;
 
 /// How often the threads that run actors, or the network, went to sleep so far. The ticker is not
 /// among them: while something runs it sleeps for a tick at a time, however long that takes.
