@@ -16,6 +16,8 @@ use crate::{Message, Report, Soak};
 pub const WINDOW: u64 = 16;
 /// Letters that a child is sent between two rests.
 const STINT: u64 = 100;
+/// Letters that are sent to one that is gone.
+const LATE: u64 = 2;
 /// Longest wait for an answer: the end of it would be a fault.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// A token is a child's number times this, and the letter's.
@@ -123,6 +125,12 @@ impl Kid {
         cx.stop(self.address)
     }
 
+    /// It is gone. What is sent to it from now on comes back.
+    pub fn bury(&mut self, tick: u64, cx: &mut Context<Soak>) {
+        self.gone = Some(tick);
+        (0..LATE).for_each(|_| self.send(cx));
+    }
+
     /// All that it was sent has come to its end.
     pub fn is_even(&self) -> bool {
         self.last == self.sent
@@ -189,8 +197,8 @@ impl Kid {
         report.sent += self.sent;
         report.returned += self.returned;
         report.left += left;
-        let whole = self.returned == 0 || self.asked || self.last_returned == self.sent;
-        if self.asked && left > 0 || left > WINDOW || !whole {
+        let last = self.asked || self.last_returned == self.sent;
+        if self.asked && left > 0 || left > WINDOW || self.returned < LATE || !last {
             return Err(format!("{left} are missing: {self:?}"));
         }
         Ok(())

@@ -188,7 +188,7 @@ impl Actor for Soak {
 
     fn down(&mut self, number: u64, reason: Reason, cx: &mut Context<Self>) -> Result {
         match self.kids.iter_mut().find(|kid| kid.number == number && kid.stopped) {
-            Some(kid) if reason == Reason::Stopped => kid.gone = Some(self.ticks),
+            Some(kid) if reason == Reason::Stopped => kid.bury(self.ticks, cx),
             _ => self.fault(format!("{number} is gone: {reason}")),
         }
         self.look(cx)
