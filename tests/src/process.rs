@@ -38,14 +38,19 @@ pub fn edge_host(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// With `PARK=1` in the environment, a manifest under which each actor is parked between every two
-/// messages; what it sets of this by itself stays.
+/// With `PARK=1` in the environment every actor is parked between every two messages.
+pub fn always_parked() -> bool {
+    std::env::var_os("PARK").is_some()
+}
+
+/// A manifest under which that is so, if it is to be; what it sets of this by itself stays, and its
+/// test says why.
 fn parked(manifest: &str) -> String {
     let limit = |name: &str, line: &str| match manifest.contains(name) {
         true => String::new(),
         false => format!("{line}\n"),
     };
-    if std::env::var("PARK").is_err() {
+    if !always_parked() {
         return manifest.into();
     }
     let lines = limit("park-ms", "park-ms = 0") + &limit("batch", "batch = 1");

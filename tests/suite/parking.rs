@@ -21,6 +21,7 @@ fn lab(limits: &str) -> Lab {
 
 #[test]
 fn an_actor_that_rests_for_long_is_parked_and_its_next_message_finds_it_as_it_was() {
+    // With `PARK=1` too: it is the time that counts here.
     let lab = lab("park-ms = 200");
     assert_eq!(lab.say("p", json!(["Count"])), ["1"]);
     lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Log": "before"}]));
@@ -37,6 +38,7 @@ fn an_actor_that_rests_for_long_is_parked_and_its_next_message_finds_it_as_it_wa
 
 #[test]
 fn timers_questions_and_kept_reply_addresses_outlive_parking() {
+    // What `PARK=1` does to the other tests, and so nothing else with it.
     let lab = lab("park-ms = 0\nbatch = 1");
     lab.say("p", json!([{"After": [300, [{"Note": "timer"}]]}]));
     // W keeps the question and answers it from a later turn, both parked in between.
@@ -51,6 +53,7 @@ fn timers_questions_and_kept_reply_addresses_outlive_parking() {
 
 #[test]
 fn a_parked_actor_takes_other_code_and_its_end_is_told() {
+    // As `PARK=1` has it.
     let lab = lab("park-ms = 0");
     lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Send": ["one", 2, ["Count"]]}]));
     lab.say("w", json!(["Count"]));
@@ -61,7 +64,8 @@ fn a_parked_actor_takes_other_code_and_its_end_is_told() {
 
 #[test]
 fn more_actors_live_on_a_node_than_instances_fit() {
-    let lab = lab("live = 10\nmailbox = 256");
+    // Under pressure, long before their time: `PARK=1` would take the pressure away.
+    let lab = lab("live = 10\nmailbox = 256\npark-ms = 60000");
     for kid in 0..40 {
         let name = format!("k{kid}");
         lab.say("p", json!([{"Spawn": ["kid", name, kid]}, {"Send": [name, 100, ["Count"]]}]));

@@ -2,6 +2,7 @@
 
 use edge_host::node::admin::Request;
 use serde_json::json;
+use tests::process::always_parked;
 use tests::wait_for;
 
 use crate::fixture::{Lab, error_line};
@@ -48,7 +49,7 @@ fn poisoned(rounds: u64) -> (Lab, Vec<String>) {
 fn of_a_batch_with_one_poisonous_letter_only_that_one_is_set_aside() {
     // The whole batch fails once, the poisonous letter three times alone. One message at a time
     // there are no batches.
-    let (first, then) = if std::env::var("PARK").is_err() { (2, 5) } else { (1, 4) };
+    let (first, then) = if always_parked() { (1, 4) } else { (2, 5) };
     let batch = ["tick", "asked first", "carried first"].map(|what| format!("{what} in {first}"));
     let (lab, noted) = (0..=DOUBLINGS)
         .map(|doublings| poisoned(ROUNDS << doublings))

@@ -77,7 +77,7 @@ fn new_code_that_cannot_take_the_state_leaves_the_old_in_charge_and_says_why() -
 #[test]
 fn an_actor_that_traps_while_it_is_saved_starts_afresh_and_the_error_says_why() {
     let lab = Lab::new(
-        // Not parked meanwhile, which saves it too.
+        // Never parked, not with `PARK=1` either: that saves it, and it would trap then.
         "[limits]\nrestart-ms = 1\npark-ms = 60000\n\
          [actor.a]\ncomponent = \"$probe\"\nrestart = { max = 1000 }\n",
     );
