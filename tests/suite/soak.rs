@@ -1,7 +1,7 @@
 //! Full load for a while, with an account of every letter: none lost, none twice, each pair's in
-//! order, though children are parked, crash, run over their budget and are stopped; memory flat; and
-//! it ends by itself. `make soak` takes a minute, `make test` some seconds. What is promised for the
-//! letters of who crashes or is stopped: `tests/guests/soak/src/kid.rs`.
+//! order, though children are parked, crash, run over their budget and are stopped; memory flat;
+//! and it ends by itself. `make soak` takes a minute, `make test` some seconds. What is promised
+//! for the letters of who crashes or is stopped: `tests/guests/soak/src/kid.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
