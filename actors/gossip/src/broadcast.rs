@@ -10,23 +10,24 @@
 mod missing;
 mod repair;
 mod sides;
+mod streams;
 mod tree;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::event::{Counts, Output, What};
 use crate::few::Few;
-use crate::limits::{BODY_BYTES, LAZY, LIFETIME, PRUNE_AFTER, STREAMS};
+use crate::limits::{BODY_BYTES, LAZY, LIFETIME, PRUNE_AFTER};
 use crate::neighbour::Neighbour;
 use crate::recent::Recent;
 use crate::saved::saved;
-use crate::window::{Sighting, Window};
+use crate::window::Sighting;
 use crate::wire::{Id, Post, Stream, Wire};
 use missing::Missing;
 use sides::Sides;
+use streams::Streams;
 use tree::Tree;
 
 /// The broadcast part of a node.
@@ -34,7 +35,7 @@ use tree::Tree;
 pub struct Broadcast {
     own: Stream,
     last: u64,
-    streams: BTreeMap<Stream, Seen>,
+    streams: Streams,
     recent: Recent,
     links: Few<u32, Neighbour>,
     tree: Tree,
@@ -63,15 +64,6 @@ saved!(Broadcast {
     chance,
 });
 
-#[derive(Debug, Default)]
-struct Seen {
-    window: Window,
-    /// When a message of the stream was last new.
-    heard: Duration,
-}
-
-saved!(Seen { window, heard });
-
 /// Milliseconds: older messages are caught up on, and say nothing about the tree.
 const YOUNG: u32 = 5000;
 
@@ -81,7 +73,7 @@ impl Broadcast {
         Self {
             own: Stream { origin, epoch },
             last: 0,
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             recent: Recent::default(),
             links: Few::default(),
             tree: Tree::default(),
@@ -164,13 +156,11 @@ impl Broadcast {
             counts.oversized += 1;
             return;
         }
-        // Its own stream has a place besides those of the others.
-        let seen = self.streams.entry(self.own).or_default();
         self.last += 1;
-        seen.window.see(self.last);
-        seen.heard = now;
         counts.published += 1;
         let id = Id { stream: self.own, seq: self.last };
+        // Its own stream has a place besides those of the others.
+        self.streams.see(now, id);
         let tree = self.side_from_here();
         self.spread(now, None, Post { id, age: 0, hop: 0, tree, topic, body }, counts, out);
         self.hear_speaker(now, true, out);
@@ -291,39 +281,24 @@ impl Broadcast {
     fn is_new(&mut self, now: Duration, post: &Post, counts: &mut Counts) -> bool {
         let Id { stream, seq } = post.id;
         let ours = stream == self.own;
-        let known = self.streams.contains_key(&stream);
         let ignored = if u128::from(post.age) >= LIFETIME.as_millis() {
             &mut counts.stale
         } else if ours && seq <= self.last {
             &mut counts.duplicates
         } else if ours {
             &mut counts.forged
-        } else if !known && self.streams.len() >= STREAMS {
+        } else if !self.streams.contains(&stream) && !self.streams.has_room() {
             &mut counts.crowded
         } else {
-            let seen = self.streams.entry(stream).or_default();
-            match seen.window.see(seq) {
-                Sighting::New => {
-                    seen.heard = now;
-                    return true;
-                }
+            match self.streams.see(now, post.id) {
+                Sighting::New => return true,
                 Sighting::Seen => &mut counts.duplicates,
                 Sighting::TooOld => &mut counts.stale,
+                Sighting::Ahead => &mut counts.ahead,
             }
         };
         *ignored += 1;
         false
-    }
-
-    /// Whether a message would be new.
-    fn lacks(&self, id: Id) -> bool {
-        if id.stream == self.own {
-            return false;
-        }
-        match self.streams.get(&id.stream) {
-            Some(seen) => seen.window.sighting(id.seq) == Sighting::New,
-            None => id.seq > 0 && self.streams.len() < STREAMS,
-        }
     }
 
     /// Sends a message along the tree and its name elsewhere.

@@ -96,6 +96,8 @@ pub struct Counts {
     pub forged: u64,
     /// Ignored: of a new stream, when all places for streams were taken.
     pub crowded: u64,
+    /// Ignored: far from all other messages of its stream, when some such had just come.
+    pub ahead: u64,
     /// Ignored: more from one neighbour than it may ask for in a second.
     pub hasty: u64,
 }
@@ -118,5 +120,6 @@ saved!(Counts {
     stale,
     forged,
     crowded,
+    ahead,
     hasty,
 });

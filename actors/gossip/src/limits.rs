@@ -153,6 +153,13 @@ pub const STREAMS: usize = 4096;
 /// up.
 pub const WINDOW: u64 = 1024;
 
+/// Parts of a stream that are told apart, each a window far from the others: what its origin says,
+/// what it had said before this node was away for long, and what another says in its name.
+pub const PARTS: usize = 3;
+
+/// A part that was silent for so long makes room for another.
+pub const PART_QUIET: Duration = Duration::from_secs(5);
+
 /// Gaps listed in one digest, over all streams; the rest is listed when these are filled.
 pub const GAPS: usize = 4096;
 

@@ -14,7 +14,7 @@ use crate::Core;
 use crate::codec::{Reader, Writer};
 
 /// Counts the forms that a state has had. A component that finds another one does not take it.
-const FORM: u8 = 4;
+const FORM: u8 = 5;
 
 /// A part of the state.
 pub trait Saved: Sized {

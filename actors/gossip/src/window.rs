@@ -12,11 +12,17 @@ const WORDS: usize = (WINDOW / BITS) as usize;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     top: u64,
+    /// The least number seen.
+    first: u64,
     /// The bit of a number is at its distance from the top. What is not there was not seen.
     bits: Vec<u64>,
 }
 
-saved!(Window { top, bits });
+saved!(Window { top, first, bits });
+
+/// A number ahead by no more than this follows on whatever it makes too old: of a fast sender's
+/// messages some are lost for good.
+const NEAR: u64 = 32;
 
 /// What a window says to a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +33,8 @@ pub enum Sighting {
     Seen,
     /// Too far behind to know.
     TooOld,
+    /// Too far from all others that were seen, when there were too many such already.
+    Ahead,
 }
 
 impl Window {
@@ -39,6 +47,7 @@ impl Window {
     pub fn see(&mut self, seq: u64) -> Sighting {
         let sighting = self.sighting(seq);
         if sighting == Sighting::New {
+            self.first = if self.top == 0 { seq } else { self.first.min(seq) };
             self.slide_to(seq);
             let distance = self.top - seq;
             let word = (distance / BITS) as usize;
@@ -60,6 +69,22 @@ impl Window {
                 if word >> (distance % BITS) & 1 == 1 { Sighting::Seen } else { Sighting::New }
             }
         }
+    }
+
+    /// Whether a number belongs with those that were seen: it is among them, or to note it makes
+    /// none between them too old that has not come.
+    pub fn takes(&self, seq: u64) -> bool {
+        if seq <= self.top {
+            return seq >= self.first || self.top - seq < WINDOW;
+        }
+        let least = self.first.max(self.top.saturating_sub(WINDOW - 1));
+        let mut given_up = least..=seq.saturating_sub(WINDOW);
+        seq - self.top <= NEAR || given_up.all(|seq| self.sighting(seq) == Sighting::Seen)
+    }
+
+    /// How far a number is from those that were seen, and between them.
+    pub fn distance(&self, seq: u64) -> u64 {
+        self.first.saturating_sub(seq).max(seq.saturating_sub(self.top))
     }
 
     /// Gaps below the newest number, the newest first: the distance of each gap's newest number
@@ -124,9 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn far_behind_is_too_old_and_far_ahead_is_new() {
+    fn far_behind_is_too_old_and_what_makes_others_so_does_not_belong() {
+        let mut window = Window::default();
+        (1..=9).for_each(|seq| assert_eq!(window.see(seq), Sighting::New));
+        let lost = 10;
+        assert!(window.takes(lost + WINDOW - 1), "that may still come");
+        assert!(!window.takes(lost + WINDOW) && !window.takes(u64::MAX));
+        assert_eq!(window.see(lost + WINDOW - 1), Sighting::New);
+        assert!(window.takes(lost) && window.takes(lost + WINDOW + 5), "not for ever");
         let mut window = Window::default();
         assert_eq!(window.see(u64::MAX), Sighting::New);
+        assert!(!window.takes(9));
         assert_eq!(window.see(u64::MAX - WINDOW), Sighting::TooOld);
         assert_eq!(window.see(u64::MAX - WINDOW + 1), Sighting::New);
         assert_eq!(window.see(0), Sighting::TooOld);

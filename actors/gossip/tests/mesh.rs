@@ -1,6 +1,7 @@
 //! Whole networks of cores: every message reaches every node once, in the end.
 
 #[path = "mesh/net.rs"]
+#[allow(dead_code, reason = "other tests of networks use the rest")]
 mod net;
 
 use std::time::Duration;

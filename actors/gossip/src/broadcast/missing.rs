@@ -183,8 +183,10 @@ impl Broadcast {
         let usual = self.usual_wait();
         let catches_up = first && now < self.missing.catch_up_until;
         let soon = if catches_up { Some(AWAIT_LEAST) } else { self.soon(link) };
+        let room = self.streams.has_room();
         for id in ids {
-            if self.lacks(*id) {
+            let lacks = self.streams.lacks(now, *id).unwrap_or(room && id.seq > 0);
+            if lacks && id.stream != self.own {
                 if !self.missing.awaits(*id) {
                     self.first(link);
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Broadcast, control};
 use crate::event::{Counts, Output, What};
-use crate::limits::{DIGESTS, GAPS, HAVE, LIFETIME, REPAIR_BYTES, STREAMS};
+use crate::limits::{DIGESTS, GAPS, HAVE, REPAIR_BYTES, STREAMS};
 use crate::neighbour::Neighbour;
 use crate::wire::{Held, Id, Stream, Wire};
 
@@ -15,11 +15,10 @@ impl Broadcast {
             neighbour.digest_sent(now, &mut self.chance);
         }
         let mut room = GAPS;
-        let held = self.streams.iter().filter(|(_, seen)| seen.heard + LIFETIME > now);
-        let held = held.take(STREAMS).map(|(&stream, seen)| {
-            let gaps = seen.window.gaps(room);
+        let held = self.streams.alive(now).take(STREAMS).map(|(stream, window)| {
+            let gaps = window.gaps(room);
             room -= gaps.len();
-            Held { stream, top: seen.window.top(), gaps }
+            Held { stream, top: window.top(), gaps }
         });
         control(link, &Wire::Digest(held.collect()))
     }
@@ -112,7 +111,7 @@ impl Broadcast {
     /// Once a second: expiry, late digests, another try for a full queue.
     pub(super) fn second(&mut self, now: Duration, out: &mut Vec<Output>) {
         self.recent.expire(now);
-        self.streams.retain(|_, seen| seen.heard + LIFETIME * 2 > now);
+        self.streams.expire(now);
         let links: Vec<u32> = self.links.keys().copied().collect();
         // One full queue is tried again at each tick, in turn, should its `Writable` have been
         // lost: all at once could be 64 times what is kept.

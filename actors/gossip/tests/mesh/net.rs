@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gossip::{Core, Input, Output, What};
+use gossip::{Core, Input, Output, Stream, What};
 
 pub const TOPIC: [u8; 16] = [7; 16];
 
@@ -55,6 +55,10 @@ pub struct Net {
     pub frames: u64,
     /// Pairs that can't reach each other.
     pub cut: BTreeSet<(usize, usize)>,
+    /// Nodes of which nothing is heard any more, though their links are up.
+    pub mute: BTreeSet<usize>,
+    /// What came to this node, to be said again.
+    pub overheard: Option<(usize, Vec<Arc<[u8]>>)>,
     nodes: Vec<Node>,
     edges: BTreeMap<(usize, usize), Edge>,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
@@ -70,6 +74,8 @@ impl Net {
             queue: usize::MAX,
             frames: 0,
             cut: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            overheard: None,
             nodes: Vec::new(),
             edges: BTreeMap::new(),
             events: BinaryHeap::new(),
@@ -89,6 +95,16 @@ impl Net {
         let first = Duration::from_millis(self.chance.below(1000));
         self.at(first, Event::Tick { node, life: epoch });
         node
+    }
+
+    /// What stands for a node's messages in their names.
+    pub fn stream(&self, node: usize) -> Stream {
+        Stream { origin: node as u64, epoch: self.nodes[node].life }
+    }
+
+    /// Something is said that no core says.
+    pub fn say(&mut self, from: usize, to: usize, frame: Vec<u8>) {
+        self.transmit(from, to as u32, What::Control, frame.into());
     }
 
     pub fn core(&self, node: usize) -> &Core {
@@ -205,7 +221,8 @@ impl Net {
             }
             Event::Open { from, to } => self.open(from, to),
             Event::Closed { to, from, there } => {
-                if !self.edges.contains_key(&(to.min(from), to.max(from))) {
+                let open = self.edges.contains_key(&(to.min(from), to.max(from)));
+                if !open && to < self.nodes.len() {
                     self.input(to, Input::Down(from as u32, id(from), there));
                 }
             }
@@ -221,6 +238,11 @@ impl Net {
                 edge.queued[side] -= frame.len();
                 if std::mem::take(&mut edge.blocked[side]) {
                     self.at(Duration::ZERO, Event::Room { node: from, to, session });
+                }
+                if let Some((node, heard)) = &mut self.overheard
+                    && *node == to
+                {
+                    heard.push(frame.clone());
                 }
                 if self.chance.below(1000) >= self.loss {
                     self.input(to, Input::Data(from as u32, frame.to_vec()));
@@ -243,6 +265,7 @@ impl Net {
                     assert_eq!(topic, TOPIC);
                     *self.nodes[node].delivered.entry(body).or_default() += 1;
                 }
+                Output::Transmit(..) if self.mute.contains(&node) => {}
                 Output::Transmit(link, what, frame) => self.transmit(node, link, what, frame),
                 Output::Connect(other) => {
                     let to = usize::from(u16::from_le_bytes([other[0], other[1]]));
