@@ -160,7 +160,7 @@ impl Broadcast {
         counts.published += 1;
         let id = Id { stream: self.own, seq: self.last };
         // Its own stream has a place besides those of the others.
-        self.streams.see(now, id);
+        self.streams.see(now, id, streams::GONE);
         let tree = self.side_from_here();
         self.spread(now, None, Post { id, age: 0, hop: 0, tree, topic, body }, counts, out);
         self.hear_speaker(now, true, out);
@@ -232,7 +232,7 @@ impl Broadcast {
         if let Some(asked) = asked.and_then(|link| self.links.get_mut(&link)) {
             asked.asked = asked.asked.saturating_sub(1);
         }
-        if !self.is_new(now, &post, counts) {
+        if !self.is_new(now, from, &post, counts) {
             return self.duplicate(from, tree, &post, out);
         }
         if asked == Some(from) && post.age < YOUNG {
@@ -278,19 +278,22 @@ impl Broadcast {
     }
 
     /// Whether a message is to be delivered and passed on; if so it is seen from now on.
-    fn is_new(&mut self, now: Duration, post: &Post, counts: &mut Counts) -> bool {
+    fn is_new(&mut self, now: Duration, from: u32, post: &Post, counts: &mut Counts) -> bool {
         let Id { stream, seq } = post.id;
         let ours = stream == self.own;
+        let brought = (from, post.age < YOUNG);
         let ignored = if u128::from(post.age) >= LIFETIME.as_millis() {
             &mut counts.stale
         } else if ours && seq <= self.last {
             &mut counts.duplicates
         } else if ours {
             &mut counts.forged
-        } else if !self.streams.contains(&stream) && !self.streams.has_room() {
+        } else if !self.streams.contains(&stream)
+            && !self.streams.make_room(now, &self.own, brought, &self.links)
+        {
             &mut counts.crowded
         } else {
-            match self.streams.see(now, post.id) {
+            match self.streams.see(now, post.id, from) {
                 Sighting::New => return true,
                 Sighting::Seen => &mut counts.duplicates,
                 Sighting::TooOld => &mut counts.stale,

@@ -145,8 +145,7 @@ pub const SIDE_WAVE: Duration = Duration::from_secs(60);
 pub const PRUNE_AFTER: u32 = 2;
 
 /// Streams (one incarnation of one origin each) that duplicates are told apart in. When all are in
-/// use, messages of new ones are ignored until one has been silent for twice [`LIFETIME`]: letting
-/// go of one earlier would let its messages be delivered twice.
+/// use, that of the greediest neighbour that was silent for longest makes room for what is new.
 pub const STREAMS: usize = 4096;
 
 /// Sequence numbers below a stream's newest that are told apart. What is further behind is given

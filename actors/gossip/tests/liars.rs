@@ -78,3 +78,37 @@ fn a_node_that_was_away_while_many_messages_were_said_goes_on_with_the_new_ones(
         assert!(after.iter().all(|body| net.delivered(2, body) == 1), "{times}");
     }
 }
+
+#[test]
+fn no_number_of_invented_streams_shuts_others_out() {
+    let mut net = Net::new(seed(), 10);
+    net.connect_randomly(10);
+    net.run_for(seconds(5));
+    let early = speak(&mut net, 0, "early", 3);
+    // It goes on for a while, faster than streams are forgotten.
+    for round in 0..17u64 {
+        for number in 0..300 {
+            let stream = Stream { origin: 1000 + round, epoch: number };
+            for to in net.core(9).neighbours() {
+                net.say(9, to as usize, forged(stream, 1));
+            }
+        }
+        net.run_for(Duration::from_millis(500));
+    }
+    assert!((0..9).any(|node| net.core(node).counts().crowded > 0));
+    let mut sent: Vec<(usize, Vec<u8>)> = early.into_iter().map(|body| (0, body)).collect();
+    for node in 0..9 {
+        sent.extend(
+            speak(&mut net, node, &format!("of {node}"), 2).into_iter().map(|it| (node, it)),
+        );
+    }
+    net.run_for(seconds(10));
+    for node in 0..9 {
+        for (_, body) in sent.iter().filter(|(origin, _)| *origin != node) {
+            let text = String::from_utf8_lossy(body);
+            assert_eq!(net.delivered(node, body), 1, "{text} at {node}");
+        }
+        let size = serde_ipld_dagcbor::to_vec(net.core(node)).unwrap().len();
+        assert!(size < 2 << 20, "{size} bytes of state");
+    }
+}

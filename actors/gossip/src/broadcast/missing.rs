@@ -183,7 +183,7 @@ impl Broadcast {
         let usual = self.usual_wait();
         let catches_up = first && now < self.missing.catch_up_until;
         let soon = if catches_up { Some(AWAIT_LEAST) } else { self.soon(link) };
-        let room = self.streams.has_room();
+        let room = self.streams.has_room(link, &self.links);
         for id in ids {
             let lacks = self.streams.lacks(now, *id).unwrap_or(room && id.seq > 0);
             if lacks && id.stream != self.own {

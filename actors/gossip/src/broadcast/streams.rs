@@ -1,13 +1,17 @@
 //! Which messages were seen: of each stream that is known, which numbers.
 //!
-//! Nothing is signed, so any neighbour may say any number in anybody's name. So a number far from
-//! the others of its stream moves no window: it begins a part of its own, and what its origin
-//! really says goes on where it was.
+//! Nothing is signed, so any neighbour may say any number in anybody's name, and as many names as
+//! it likes. So a number far from the others of its stream moves no window: it begins a part of its
+//! own, and what its origin really says goes on where it was. And when all places are taken, the
+//! link that brought the most streams makes room.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::limits::{LIFETIME, PART_QUIET, PARTS, STREAMS};
+use super::YOUNG;
+use crate::few::Few;
+use crate::limits::{LIFETIME, PART_QUIET, PARTS, STREAMS, TICK};
+use crate::neighbour::Neighbour;
 use crate::saved::saved;
 use crate::window::{Sighting, Window};
 use crate::wire::{Id, Stream};
@@ -16,9 +20,13 @@ use crate::wire::{Id, Stream};
 #[derive(Debug, Default)]
 pub struct Streams {
     known: BTreeMap<Stream, Seen>,
+    /// How many of them each link brought.
+    shares: Few<u32, usize>,
+    /// The link for whose streams there was no room, and until when that is not looked at again.
+    refused: Option<(u32, Duration)>,
 }
 
-saved!(Streams { known });
+saved!(Streams { known, shares, refused });
 
 /// What was seen of one stream.
 #[derive(Debug, Default)]
@@ -27,9 +35,11 @@ pub struct Seen {
     part: Part,
     /// Parts far from that one.
     apart: Vec<Part>,
+    /// The link that brought the first message.
+    by: u32,
 }
 
-saved!(Seen { part, apart });
+saved!(Seen { part, apart, by });
 
 #[derive(Debug, Default)]
 struct Part {
@@ -39,6 +49,12 @@ struct Part {
 }
 
 saved!(Part { window, heard });
+
+/// A stream that has been silent for so long may make room for a new one: what is still on its way
+/// of it is older than the messages that are let in then.
+const SILENT: Duration = Duration::from_millis(2 * YOUNG as u64);
+/// Stands for all links that are gone, and for none.
+pub const GONE: u32 = u32::MAX;
 
 impl Streams {
     pub fn contains(&self, stream: &Stream) -> bool {
@@ -51,14 +67,14 @@ impl Streams {
         alive.map(|(stream, seen)| (*stream, &seen.part.window))
     }
 
-    /// Whether there is room for one more.
-    pub fn has_room(&self) -> bool {
-        self.known.len() < STREAMS
-    }
-
     /// Notes a message. There must be room for its stream.
-    pub fn see(&mut self, now: Duration, id: Id) -> Sighting {
-        self.known.entry(id.stream).or_default().see(now, id.seq)
+    pub fn see(&mut self, now: Duration, id: Id, by: u32) -> Sighting {
+        let shares = &mut self.shares;
+        let new = || {
+            *shares.or_default(by) += 1;
+            Seen { by, ..Seen::default() }
+        };
+        self.known.entry(id.stream).or_insert_with(new).see(now, id.seq)
     }
 
     /// Whether a message would be new, as far as its stream is known.
@@ -69,10 +85,77 @@ impl Streams {
     /// Lets go of what has been silent for so long that nothing of it can be on its way.
     pub fn expire(&mut self, now: Duration) {
         let alive = |part: &Part| part.heard + LIFETIME * 2 > now;
+        let shares = &mut self.shares;
         self.known.retain(|_, seen| {
             seen.apart.retain(alive);
-            alive(&seen.part)
+            let keeps = alive(&seen.part);
+            if !keeps {
+                give_up(shares, seen.by);
+            }
+            keeps
         });
+    }
+
+    /// Whether a link has brought so much less than another that there is room for what it brings.
+    pub fn has_room(&self, link: u32, links: &Few<u32, Neighbour>) -> bool {
+        self.known.len() < STREAMS || self.greediest(link, links).is_some_and(|(_, fair)| fair)
+    }
+
+    /// Makes room for a stream that a link brings, if there is none and some may be made: that of
+    /// the greediest link that was silent for longest makes room for what is new, and for whatever
+    /// a link brings that has brought less.
+    pub fn make_room(
+        &mut self,
+        now: Duration,
+        own: &Stream,
+        (link, young): (u32, bool),
+        links: &Few<u32, Neighbour>,
+    ) -> bool {
+        if self.known.len() < STREAMS {
+            return true;
+        }
+        if self.refused.is_some_and(|(refused, until)| refused == link && now < until) {
+            return false;
+        }
+        let Some((greediest, fair)) = self.greediest(link, links) else { return false };
+        let theirs = self
+            .known
+            .iter()
+            .filter(|(stream, seen)| *stream != own && owner(seen.by, links) == greediest);
+        let oldest = theirs.min_by_key(|(_, seen)| seen.part.heard);
+        let oldest = oldest.filter(|(_, seen)| fair || young && seen.part.heard + SILENT <= now);
+        let Some((stream, by)) = oldest.map(|(stream, seen)| (*stream, seen.by)) else {
+            self.refused = Some((link, now + TICK));
+            return false;
+        };
+        self.known.remove(&stream);
+        give_up(&mut self.shares, by);
+        true
+    }
+
+    /// The link that brought the most streams, and whether it is so much greedier than this one
+    /// that it stays so when it gives one up.
+    fn greediest(&self, link: u32, links: &Few<u32, Neighbour>) -> Option<(u32, bool)> {
+        let mut shares: Few<u32, usize> = Few::default();
+        for (by, share) in self.shares.iter() {
+            *shares.or_default(owner(*by, links)) += *share;
+        }
+        let (greediest, most) = shares.iter().max_by_key(|(link, share)| (**share, **link))?;
+        let share = shares.get(&link).copied().unwrap_or(0);
+        Some((*greediest, share + 1 < *most))
+    }
+}
+
+/// The link whose share a stream is that this one brought.
+fn owner(by: u32, links: &Few<u32, Neighbour>) -> u32 {
+    if links.contains_key(&by) { by } else { GONE }
+}
+
+fn give_up(shares: &mut Few<u32, usize>, by: u32) {
+    let share = shares.or_default(by);
+    *share = share.saturating_sub(1);
+    if *share == 0 {
+        shares.remove(&by);
     }
 }
 
