@@ -162,16 +162,24 @@ proptest! {
     }
 }
 
-/// What reaches the honest neighbour when the node publishes once more.
+/// Whether what the node publishes reaches the honest neighbour: at once, or when that has heard of
+/// it and asks.
 fn still_serves(core: &mut Core, now: Duration) -> bool {
     let body = b"still here, and longer than what goes to everyone".to_vec();
-    let sent = core.handle(now, Input::Published([7; 16], body.clone()));
+    let mut sent = core.handle(now, Input::Published([7; 16], body.clone()));
+    let named = sent.iter().find_map(|output| match output {
+        Output::Transmit(HONEST, _, frame) => match Wire::decode(frame) {
+            Ok(Wire::Have(ids)) => Some(ids),
+            _ => None,
+        },
+        _ => None,
+    });
+    if let Some(ids) = named {
+        sent = core.handle(now, Input::Data(HONEST, Wire::Get(ids).encode()));
+    }
     sent.iter().any(|output| match output {
         Output::Transmit(HONEST, _, frame) => {
-            matches!(
-                Wire::decode(frame),
-                Ok(Wire::Post(post)) if post.body == body
-            ) || matches!(Wire::decode(frame), Ok(Wire::Have(_)))
+            matches!(Wire::decode(frame), Ok(Wire::Post(post)) if post.body == body)
         }
         _ => false,
     })

@@ -1,23 +1,19 @@
 //! Networks with one node among them that lies: the others go on serving each other.
 
+#[path = "liars/lies.rs"]
+mod lies;
 #[path = "mesh/net.rs"]
 #[allow(dead_code, reason = "other tests of networks use the rest")]
 mod net;
 
 use std::time::Duration;
 
-use gossip::{Id, Post, Stream, Wire, limits};
-use net::{Net, TOPIC, seed};
+use gossip::{Stream, limits};
+use lies::{LIES, forged};
+use net::{Net, seed};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// A message that its origin did not say.
-fn forged(stream: Stream, seq: u64) -> Vec<u8> {
-    let body = format!("not {} of {}", seq, stream.origin).into_bytes();
-    let id = Id { stream, seq };
-    Wire::Post(Post { id, age: 0, hop: 3, tree: None, topic: TOPIC, body }).encode()
 }
 
 /// A node publishes some bodies, one each 100 milliseconds.
@@ -110,5 +106,61 @@ fn no_number_of_invented_streams_shuts_others_out() {
         }
         let size = serde_ipld_dagcbor::to_vec(net.core(node)).unwrap().len();
         assert!(size < 2 << 20, "{size} bytes of state");
+    }
+}
+
+/// Honest nodes, and the number of the one that lies.
+const HONEST: usize = 10;
+const LIAR: usize = HONEST;
+
+/// Honest nodes and one that does what is asked of it, and lies besides: all that the others say
+/// reaches all of them once, and they stay small. How many frames were said, and how many lies.
+fn among_lies(seed: u64, lie: impl Fn(&mut Net, usize) -> Vec<Vec<u8>>) -> (u64, u64) {
+    let mut net = Net::new(seed, HONEST + 1);
+    net.connect_randomly(12);
+    net.overheard = Some((LIAR, Vec::new()));
+    net.run_for(seconds(5));
+    let (mut sent, mut lies) = (Vec::new(), 0);
+    for round in 0..40 {
+        for to in net.core(LIAR).neighbours() {
+            let frames = lie(&mut net, to as usize);
+            lies += frames.len() as u64;
+            frames.into_iter().for_each(|frame| net.say(LIAR, to as usize, frame));
+        }
+        let node = round % HONEST;
+        let body = format!("{round} of {node}").into_bytes();
+        net.publish(node, &body);
+        sent.push((node, body));
+        net.run_for(Duration::from_millis(250));
+    }
+    net.run_for(seconds(20));
+    for (origin, body) in &sent {
+        for node in (0..HONEST).filter(|node| node != origin) {
+            let text = String::from_utf8_lossy(body);
+            assert_eq!(net.delivered(node, body), 1, "{text} at {node}");
+        }
+    }
+    for node in 0..HONEST {
+        let (links, size) = (net.core(node).links(), saved(&net, node));
+        assert!(links <= limits::LINKS && size < 200_000, "{links} links, {size} bytes");
+    }
+    (net.frames - lies, lies)
+}
+
+fn saved(net: &Net, node: usize) -> usize {
+    serde_ipld_dagcbor::to_vec(net.core(node)).unwrap().len()
+}
+
+#[test]
+fn no_lie_keeps_the_others_from_delivering() {
+    for seed in (0..2).map(|step| seed().wrapping_add(step)) {
+        let (quiet, _) = among_lies(seed, |_, _| Vec::new());
+        for (name, lie) in LIES {
+            println!("{name}");
+            let (frames, lies) = among_lies(seed, lie);
+            println!("{frames} frames and {lies} lies, {quiet} frames without");
+            // Some are answered, and few are passed on to all.
+            assert!(frames < 4 * quiet + 4 * lies, "{name}");
+        }
     }
 }

@@ -57,6 +57,8 @@ pub struct Net {
     pub cut: BTreeSet<(usize, usize)>,
     /// Nodes of which nothing is heard any more, though their links are up.
     pub mute: BTreeSet<usize>,
+    /// A node, and another that has the same id.
+    pub twins: Option<(usize, usize)>,
     /// What came to this node, to be said again.
     pub overheard: Option<(usize, Vec<Arc<[u8]>>)>,
     nodes: Vec<Node>,
@@ -75,6 +77,7 @@ impl Net {
             frames: 0,
             cut: BTreeSet::new(),
             mute: BTreeSet::new(),
+            twins: None,
             overheard: None,
             nodes: Vec::new(),
             edges: BTreeMap::new(),
@@ -88,9 +91,13 @@ impl Net {
     }
 
     pub fn add(&mut self) -> usize {
-        let node = self.nodes.len();
         let epoch = self.chance.below(u64::MAX);
-        let core = Core::new(node as u64, epoch);
+        self.add_core(self.nodes.len() as u64, epoch)
+    }
+
+    pub fn add_core(&mut self, origin: u64, epoch: u64) -> usize {
+        let node = self.nodes.len();
+        let core = Core::new(origin, epoch);
         self.nodes.push(Node { core, life: epoch, delivered: BTreeMap::new() });
         let first = Duration::from_millis(self.chance.below(1000));
         self.at(first, Event::Tick { node, life: epoch });
@@ -125,9 +132,14 @@ impl Net {
     pub fn link(&mut self, a: usize, b: usize) {
         self.cut.remove(&(a.min(b), a.max(b)));
         if a != b {
-            self.input(a, Input::Reachable(id(b)));
-            self.input(b, Input::Reachable(id(a)));
+            self.input(a, Input::Reachable(self.id_of(b)));
+            self.input(b, Input::Reachable(self.id_of(a)));
         }
+    }
+
+    fn id_of(&self, node: usize) -> [u8; 32] {
+        let twin = self.twins.filter(|(_, twin)| *twin == node);
+        id(twin.map_or(node, |(first, _)| first))
     }
 
     /// They can't reach each other from now on.
@@ -156,8 +168,8 @@ impl Net {
         let edge =
             Edge { session: self.count, last: [self.now; 2], queued: [0; 2], blocked: [false; 2] };
         self.edges.insert(key, edge);
-        self.input(to, Input::Up(from as u32, id(from)));
-        self.input(from, Input::Up(to as u32, id(to)));
+        self.input(to, Input::Up(from as u32, self.id_of(from)));
+        self.input(from, Input::Up(to as u32, self.id_of(to)));
     }
 
     pub fn edges(&self) -> Vec<(usize, usize)> {
@@ -223,7 +235,7 @@ impl Net {
             Event::Closed { to, from, there } => {
                 let open = self.edges.contains_key(&(to.min(from), to.max(from)));
                 if !open && to < self.nodes.len() {
-                    self.input(to, Input::Down(from as u32, id(from), there));
+                    self.input(to, Input::Down(from as u32, self.id_of(from), there));
                 }
             }
             Event::Tick { .. } => {}
@@ -262,13 +274,20 @@ impl Net {
         for output in outputs {
             match output {
                 Output::Deliver(topic, body) => {
-                    assert_eq!(topic, TOPIC);
+                    // Only garbage is of another.
+                    assert!(topic == TOPIC || self.overheard.is_some());
                     *self.nodes[node].delivered.entry(body).or_default() += 1;
                 }
                 Output::Transmit(..) if self.mute.contains(&node) => {}
                 Output::Transmit(link, what, frame) => self.transmit(node, link, what, frame),
                 Output::Connect(other) => {
-                    let to = usize::from(u16::from_le_bytes([other[0], other[1]]));
+                    let mut to = usize::from(u16::from_le_bytes([other[0], other[1]]));
+                    if let Some((first, twin)) = self.twins
+                        && first == to
+                        && self.chance.below(2) == 0
+                    {
+                        to = twin;
+                    }
                     self.at(Duration::from_millis(20), Event::Open { from: node, to });
                 }
                 Output::Disconnect(link) => {
