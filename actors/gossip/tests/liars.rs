@@ -164,3 +164,50 @@ fn no_lie_keeps_the_others_from_delivering() {
         }
     }
 }
+
+/// Some nodes, two of which are copies of each other: they have one id and one origin, as when a
+/// data folder was copied; and one epoch too, if it was copied as it ran. What each of the two and
+/// all others said.
+fn with_twins(seed: u64, same_epoch: bool) -> (Net, Vec<(usize, Vec<u8>)>) {
+    let mut net = Net::new(seed, 8);
+    let Stream { origin, epoch } = net.stream(3);
+    let twin = net.add_core(origin, if same_epoch { epoch } else { epoch + 1 });
+    net.twins = Some((3, twin));
+    net.connect_randomly(10);
+    net.run_for(seconds(5));
+    let mut sent = Vec::new();
+    for round in 0..45 {
+        let node = round % 9;
+        let body = format!("{round} of {node}").into_bytes();
+        net.publish(node, &body);
+        sent.push((node, body));
+        net.run_for(Duration::from_millis(300));
+    }
+    net.run_for(seconds(60));
+    (net, sent)
+}
+
+#[test]
+fn two_nodes_with_one_id_are_heard_both_and_harm_nobody() {
+    for seed in (0..10).map(|step| seed().wrapping_add(step)) {
+        let (net, sent) = with_twins(seed, false);
+        net.assert_complete(&sent);
+    }
+}
+
+#[test]
+fn of_two_that_run_on_from_one_state_one_is_heard_and_nobody_else_is_harmed() {
+    for seed in (0..10).map(|step| seed().wrapping_add(step)) {
+        let (net, sent) = with_twins(seed, true);
+        let (twins, others): (Vec<_>, Vec<_>) =
+            sent.into_iter().partition(|(node, _)| [3, 8].contains(node));
+        net.assert_complete(&others);
+        // Each of their five numbers is one message to all others: what either said first.
+        for node in (0..8).filter(|node| *node != 3) {
+            let heard = twins.iter().map(|(_, body)| net.delivered(node, body));
+            assert_eq!(heard.clone().sum::<u32>(), 5, "node {node}");
+            assert!(heard.max() <= Some(1));
+        }
+        assert!(net.core(3).counts().duplicates + net.core(3).counts().forged > 0);
+    }
+}
