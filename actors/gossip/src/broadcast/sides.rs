@@ -16,6 +16,7 @@ mod roots;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::{Broadcast, control};
@@ -95,6 +96,8 @@ saved!(Place {
 
 /// So many messages in a row that the parent did not bring make another neighbour send as well.
 const RELIEF_AFTER: u32 = 2;
+/// Numbers of one tree farther apart than this were not both said by its roots.
+const LEAP: u32 = 1 << 16;
 /// What is heard within this is looked at together.
 const HOLD: Duration = Duration::from_millis(30);
 
@@ -102,15 +105,14 @@ impl Side {
     /// Farther than any: there is no such tree any more.
     pub const GONE: u32 = u32::MAX;
 
-    /// Which of two counts: the greater.
-    fn rank(&self) -> (u32, u64) {
-        (self.seq, !self.root)
+    fn rank(&self) -> Rank {
+        Rank { seq: self.seq, root: self.root }
     }
 }
 
 impl Place {
-    fn rank(&self) -> (u32, u64) {
-        (self.seq, !self.root)
+    fn rank(&self) -> Rank {
+        Rank { seq: self.seq, root: self.root }
     }
 
     /// Whether messages find their way from here.
@@ -121,6 +123,30 @@ impl Place {
     fn side(&self, tree: u8) -> Side {
         Side { tree, seq: self.seq, root: self.root, far: self.told, near: self.near }
     }
+}
+
+/// Which of two numbers of a tree counts: the greater. They go round: there is no last one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Rank {
+    seq: u32,
+    root: u64,
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        ahead(self.seq, other.seq).cmp(&0).then(other.root.cmp(&self.root))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// How far the first number is after the other.
+fn ahead(one: u32, other: u32) -> i32 {
+    one.wrapping_sub(other).cast_signed()
 }
 
 impl Sides {
@@ -238,7 +264,9 @@ impl Broadcast {
         }
         neighbour.follows = follow;
         for side in sides {
-            if usize::from(side.tree) < SIDES {
+            let place = self.sides.trees.get(&side.tree);
+            let far = place.is_some_and(|it| ahead(side.seq, it.seq).unsigned_abs() > LEAP);
+            if usize::from(side.tree) < SIDES && !far {
                 neighbour.sides.insert(side.tree, side);
                 self.sides.look_soon(now, side.tree);
             }
@@ -259,7 +287,7 @@ impl Broadcast {
             return;
         }
         let Some(place) = self.sides.trees.get_mut(&tree) else { return };
-        if place.seq > seq {
+        if ahead(place.seq, seq) > 0 {
             let follow = neighbour.followed;
             say(link, follow, &[place.side(tree)], out);
         } else if place.here {

@@ -9,7 +9,9 @@
 //!
 //! A root that is far from the middle of its tree hands it to the neighbour nearer to it; one that
 //! is gone is missed by its neighbours at once, by the others when no beacon comes. Either way the
-//! next one counts one term more, and the highest term is the one that counts.
+//! next one counts one term more, and the highest term is the one that counts. Terms go round, as
+//! there is no highest of all that a liar could say, and one that is far from this node's is heard
+//! only when there is no root.
 
 mod root;
 
@@ -70,6 +72,8 @@ const GRAFT_AFTER: u32 = 2;
 /// A parent that is replaced goes on sending for one and a half round trips to the new one, or so
 /// long.
 const OVERLAP: Duration = Duration::from_millis(300);
+/// Terms farther apart than this are of no two parts of one network.
+const LEAP: u32 = 1 << 16;
 /// A node without a tree claims the root within this.
 const CLAIM: Duration = Duration::from_millis(200);
 
@@ -139,13 +143,18 @@ impl Broadcast {
         counts: &mut Counts,
         out: &mut Vec<Output>,
     ) {
+        let rootless = self.is_rootless(now, 0);
         let Some(neighbour) = self.links.get_mut(&link) else { return };
         if neighbour.is_hasty(1, counts) {
             return;
         }
         neighbour.beacon = Some(beacon);
         neighbour.beacon_at = now;
-        let order = self.tree.now.map_or(Ordering::Greater, |own| rank(&beacon, &own));
+        let order = match self.tree.now {
+            Some(own) if !is_far(&beacon, &own) => rank(&beacon, &own),
+            Some(_) if !rootless => return,
+            _ => Ordering::Greater,
+        };
         match order {
             Ordering::Greater => self.new_beacon(now, link, beacon, out),
             Ordering::Equal => self.same_beacon(now, link, beacon, out),
@@ -280,8 +289,17 @@ impl Broadcast {
     }
 }
 
+/// How many terms the first of two beacons is ahead: they go round.
+fn ahead(one: &Beacon, other: &Beacon) -> i32 {
+    one.term.wrapping_sub(other.term).cast_signed()
+}
+
+fn is_far(one: &Beacon, other: &Beacon) -> bool {
+    ahead(one, other).unsigned_abs() > LEAP
+}
+
 /// Which of two beacons counts: the greater.
 fn rank(one: &Beacon, other: &Beacon) -> Ordering {
-    let term = one.term.cmp(&other.term);
+    let term = ahead(one, other).cmp(&0);
     term.then(other.root.cmp(&one.root)).then(one.seq.cmp(&other.seq))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Broadcast, Place, Sides, say};
+use super::{Broadcast, Place, Rank, Sides, say};
 use crate::broadcast::control;
 use crate::event::Output;
 use crate::limits::SIDES;
@@ -121,7 +121,7 @@ impl Broadcast {
     }
 
     /// Neighbours with the last number that are nearer to the root, or were not farther before.
-    fn candidates(&self, tree: u8, rank: (u32, u64), newer: bool) -> Vec<Candidate> {
+    fn candidates(&self, tree: u8, rank: Rank, newer: bool) -> Vec<Candidate> {
         let place = self.sides.trees.get(&tree);
         let feasible = place.filter(|_| !newer).map_or(u32::MAX, |place| place.feasible);
         let parent = place.and_then(|place| place.parent);

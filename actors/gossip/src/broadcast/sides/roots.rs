@@ -99,7 +99,7 @@ impl Broadcast {
         let free: Vec<u8> = (0..SIDES as u8).filter(free).collect();
         let Some(tree) = self.chance.pick(&free) else { return };
         let said = self.links.values().filter_map(|there| there.sides.get(&tree));
-        let seq = said.map(|side| side.seq).max().unwrap_or(0);
+        let seq = said.max_by_key(|side| side.rank()).map_or(0, |side| side.seq);
         let place = self.sides.trees.or_default(tree);
         place.seq = seq;
         place.wave_at = Some(now);
@@ -113,7 +113,7 @@ impl Broadcast {
         let another = self.sides.trees.iter().any(near);
         let nearest = self.links.values().filter_map(|there| there.rtt).min();
         let place = self.sides.trees.get_mut(&tree)?;
-        place.seq = place.seq.saturating_add(1);
+        place.seq = place.seq.wrapping_add(1);
         place.root = self.own.origin;
         (place.far, place.told, place.feasible) = (0, 0, 0);
         place.near = nearest.map_or(u32::MAX, micros);

@@ -245,3 +245,74 @@ fn many_trees_are_told_in_frames_that_an_earlier_minor_version_takes() {
     node.broadcast.up(node.now, 2, Some(ms(50)), &mut out);
     assert_eq!(told(said(out)), [SIDES_TOLD; SIDES / SIDES_TOLD]);
 }
+
+/// The roots named in what is said.
+fn roots(said: &[(u32, Wire)]) -> Vec<(u32, u64)> {
+    let sides = said.iter().flat_map(|(_, wire)| match wire {
+        Wire::Sides { sides, .. } => sides.clone(),
+        _ => Vec::new(),
+    });
+    sides.map(|side| (side.seq, side.root)).collect()
+}
+
+#[test]
+fn a_number_from_the_far_future_takes_no_tree_from_its_root() {
+    for seq in [u32::MAX, u32::MAX / 2, 1 << 20] {
+        let mut node = Node::new(&[40, 50]);
+        node.hear(1, 0, &[side(1, 30_000)]);
+        node.says(HOLD);
+        node.hear(2, 0, &[Side { root: 0, far: 0, ..side(seq, 0) }]);
+        assert_eq!(node.says(ms(400)), []);
+        assert_eq!(node.publish(), [(1, Some(TREE))]);
+        node.hear(1, 0, &[side(2, 30_000)]);
+        assert_eq!(roots(&node.says(HOLD)), [(2, 9); 2]);
+    }
+}
+
+#[test]
+fn a_tree_first_heard_of_from_the_future_is_no_longer_there_than_one_whose_root_is_silent() {
+    let mut node = Node::new(&[40, 50]);
+    node.hear(2, 0, &[Side { root: 0, ..side(u32::MAX, 0) }]);
+    node.says(HOLD);
+    assert!(node.broadcast.side_known(Some(TREE)).is_some());
+    // Other trees are there, so that this node need not be a root.
+    let others = |seq| [Side { tree: 5, ..side(seq, 0) }];
+    for seq in 1..10 {
+        node.hear(1, 0, &others(seq));
+        node.says(crate::limits::SIDE_WAVE / 2);
+    }
+    node.hear(1, 0, &[side(7, 30_000)]);
+    node.says(HOLD);
+    assert_eq!(node.broadcast.sides.trees.get(&TREE).map(|place| place.seq), Some(7));
+}
+
+#[test]
+fn after_the_last_number_comes_the_first() {
+    let mut node = Node::new(&[40, 50]);
+    node.hear(1, 0, &[Side { root: 0, ..side(u32::MAX, 0) }]);
+    node.hear(2, BIT, &[Side { root: 0, ..side(u32::MAX, 45_000) }]);
+    node.says(HOLD);
+    node.down(1, true);
+    assert!(roots(&node.says(ms(400))).contains(&(0, 1)), "it takes the lost root's place");
+}
+
+#[test]
+fn a_root_that_is_asked_for_waves_without_end_speaks_as_seldom_as_ever() {
+    let mut node = Node::new(&[40, 50]);
+    node.hear(1, 0, &[side(1, 0)]);
+    node.hear(2, BIT, &[side(1, 45_000)]);
+    node.says(HOLD);
+    node.down(1, true);
+    node.says(ms(400));
+    let mut waves = Vec::new();
+    for step in 0..600 {
+        for seq in [0, 1 << 30, u32::MAX] {
+            let (mut out, renew) = (Vec::new(), Wire::Renew { tree: TREE, seq });
+            node.broadcast.hear(node.now, 2, renew, &mut node.counts, &mut out);
+        }
+        assert!(node.broadcast.sides.trees.get(&TREE).unwrap().here, "{step}");
+        waves.extend(roots(&node.says(ms(100))));
+    }
+    // In a minute.
+    assert!(waves.len() <= 20, "{waves:?}");
+}

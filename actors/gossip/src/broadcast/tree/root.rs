@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Broadcast, CLAIM};
+use super::{Broadcast, CLAIM, is_far};
 use crate::broadcast::control;
 use crate::event::Output;
 use crate::limits::{BEACON, ROOTLESS};
@@ -118,12 +118,27 @@ impl Broadcast {
         }
     }
 
+    /// Whether the root has not been heard of for long.
+    pub(super) fn is_rootless(&self, now: Duration, slow: u32) -> bool {
+        self.tree.now.is_some() && now >= self.tree.heard + ROOTLESS * (1 + slow)
+    }
+
+    /// Another network's beacon, as it came last.
+    fn far_beacon(&self, now: Duration) -> Option<(u32, Beacon)> {
+        let own = self.tree.now?;
+        let heard = self.links.iter().filter(|(_, there)| now < there.beacon_at + ROOTLESS);
+        let (link, last) = heard.max_by_key(|(_, there)| there.beacon_at)?;
+        Some((*link, last.beacon.filter(|beacon| is_far(beacon, &own))?))
+    }
+
     pub(super) fn root_tick(&mut self, now: Duration, slow: u32, out: &mut Vec<Output>) {
-        let tree = &mut self.tree;
-        let silent = tree.now.is_some() && now >= tree.heard + ROOTLESS * (1 + slow);
-        if silent && tree.beacon_at.is_none() {
-            tree.beacon_at = Some(now + self.chance.about(CLAIM * 4));
+        if self.is_rootless(now, slow) && self.tree.beacon_at.is_none() {
+            if let Some((link, beacon)) = self.far_beacon(now) {
+                return self.new_beacon(now, link, beacon, out);
+            }
+            self.tree.beacon_at = Some(now + self.chance.about(CLAIM * 4));
         }
+        let tree = &mut self.tree;
         if tree.beacon_at.is_none_or(|at| at > now) {
             return;
         }
@@ -141,7 +156,7 @@ impl Broadcast {
 
     /// This node is the root from now on.
     fn claim(&mut self, now: Duration, out: &mut Vec<Output>) {
-        let term = self.tree.now.map_or(0, |before| before.term.saturating_add(1));
+        let term = self.tree.now.map_or(0, |before| before.term.wrapping_add(1));
         let (root, seq, hops) = (self.own.origin, 0, 0);
         self.tree.now = Some(Beacon { term, root, seq, hops });
         self.tree.root = true;
