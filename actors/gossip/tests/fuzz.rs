@@ -1,8 +1,8 @@
 //! Damaged, invented and hostile bytes, for a bounded time: inputs of a corpus are changed at
 //! random, and those that bring about something new are changed further.
 //!
-//! `FUZZ_SECONDS=600` goes on for longer, `SEED=` repeats a run, `KEEP=1` writes what was found to
-//! the corpus. What fails is printed as a line for it.
+//! `FUZZ_SECONDS=600` goes on for longer, `SEED=` repeats a run (each prints its own), `KEEP=1`
+//! writes what was found to the corpus. What fails is printed as a line for it.
 
 #[path = "fuzz/driver.rs"]
 mod driver;
@@ -10,7 +10,10 @@ mod driver;
 use std::time::Duration;
 
 use driver::{Found, fuzz};
-use gossip::{Core, Input, Output, Unreadable, Want, What, Wire, kind, limits};
+use gossip::{
+    Core, Gossip, Input, Message, Output, Rule, Unreadable, Want, What, Wire, kind, limits,
+};
+use guest_sdk::Bench;
 
 /// A place in the set of all that inputs can bring about.
 fn feature(of: &impl std::hash::Hash) -> u64 {
@@ -53,6 +56,29 @@ fn a_state_is_taken_as_it_was_saved_or_not_at_all() {
             assert!(serde_ipld_dagcbor::from_slice::<Core>(&again).is_ok());
         }
         Found::new([feature(&(taken.is_ok(), about(bytes.len() as u64)))])
+    });
+}
+
+#[test]
+fn a_letter_is_one_of_the_actors_messages_or_told_of_with_a_reason() {
+    let rules = [Rule::Nearest, Rule::Physarum].map(Message::Choose);
+    let all = [Message::Tick, Message::Status, Message::Neighbours].into_iter().chain(rules);
+    let all: Vec<Vec<u8>> = all.map(|all| serde_ipld_dagcbor::to_vec(&all).unwrap()).collect();
+    fuzz("letter", &all, |body| {
+        let mut bench = Bench::protocol();
+        let mut actor = bench.start::<Gossip>().unwrap();
+        bench.letter(&mut actor, body).unwrap();
+        // What is taken, the host's own library reads as well. (It is less strict.)
+        let read = serde_ipld_dagcbor::from_slice::<Message>(body).ok();
+        let why = bench.log().first().cloned();
+        assert!(why.is_some() || read.is_some());
+        // Up to what is the letter's own: the same reason elsewhere is nothing new.
+        let why = why.map(|why| why.split_once(": ").unwrap().1.to_owned());
+        let why = why.and_then(|why| {
+            let own = |letter: char| letter.is_ascii_digit() || "`\"".contains(letter);
+            why.split(own).next().map(str::to_owned)
+        });
+        Found::new([feature(&(read.map(|message| format!("{message:?}")), why))])
     });
 }
 

@@ -1,6 +1,7 @@
 //! What changes inputs, and tells which of them are worth another change.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,7 +32,9 @@ const EDGES: [u8; 8] = [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff, 18];
 /// # Panics
 /// When the target does; the line says for which input.
 pub fn fuzz(name: &str, more: &[Vec<u8>], target: impl Fn(&[u8]) -> Found) {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0xed6e);
+    // A new one for each run, so that no run only repeats the last.
+    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| RandomState::new().hash_one(name) >> 32);
     println!("SEED={seed}");
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let until = Instant::now() + seconds.map_or(TIME, Duration::from_secs);
