@@ -23,5 +23,5 @@ pub use core::Core;
 pub use event::{Counts, Input, Node, Output, What};
 pub use membership::Rule;
 pub use wire::{
-    Beacon, Entry, Held, Id, Post, Side, Stream, Unreadable, VERSION, Want, Why, Wire, kind,
+    Beacon, Entry, Held, Id, MINOR, Post, Side, Stream, Unreadable, VERSION, Want, Why, Wire, kind,
 };

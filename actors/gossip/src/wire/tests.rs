@@ -100,6 +100,17 @@ fn recorded_frames_are_read_as_what_they_were() {
     assert_eq!(written, frames);
 }
 
+#[test]
+fn each_earlier_minor_version_is_recorded() {
+    let folder = std::path::Path::new("tests/corpus");
+    for minor in 0..MINOR {
+        let file = folder.join(format!("recorded-{VERSION}.{minor}.txt"));
+        assert!(file.is_file(), "{} tells what such a node says", file.display());
+    }
+    let file = folder.join(format!("read-by-{VERSION}.{}.txt", MINOR - 1));
+    assert!(file.is_file(), "{} tells what such a node reads", file.display());
+}
+
 fn bytes(line: &str) -> Vec<u8> {
     let digits = line.as_bytes().chunks(2);
     digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
