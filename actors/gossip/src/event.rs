@@ -76,10 +76,18 @@ pub struct Counts {
     pub refused: u64,
     /// Messages no longer remembered for a neighbour with a full queue; its digest asks for them.
     pub deferred: u64,
-    /// Neighbours lost because their node went away.
+    /// Neighbours lost because their node went away: they are looked for.
     pub lost: u64,
-    /// Neighbours let go of in agreement: replaced, surplus, farther than another.
-    pub let_go: u64,
+    /// Neighbours whose node is there, but closed the link without a word: not tried for a while.
+    pub closed: u64,
+    /// Neighbours that were let go of, at either end, because of another in their place, ...
+    pub replaced: u64,
+    /// ... because both had more than they want, ...
+    pub surplus: u64,
+    /// ... because a nearer one was found, ...
+    pub farther: u64,
+    /// ... or because one has no room, which no node of this version says.
+    pub full: u64,
     /// Nodes that came back after they had been lost.
     pub found_again: u64,
     /// Times that this node stood still and so waits longer for others.
@@ -111,7 +119,11 @@ saved!(Counts {
     refused,
     deferred,
     lost,
-    let_go,
+    closed,
+    replaced,
+    surplus,
+    farther,
+    full,
     found_again,
     stalls,
     garbage,

@@ -25,7 +25,7 @@ use crate::limits::{
 };
 use crate::saved::saved;
 use crate::wire::{Entry, Want, Why, Wire};
-use member::{Member, Phase};
+use member::{End, Member, Phase};
 use physarum::Conductivity;
 pub use rule::Rule;
 use views::{Lost, Passive};
@@ -224,14 +224,10 @@ impl Membership {
         let member = self.links.remove(&link);
         match member.map(|member| member.phase) {
             Some(Phase::Active) => {
-                counts.lost += 1;
                 acts.push(Act::Down(link, true));
-                if there {
-                    self.meet(Entry { node, age: 1 });
-                    self.passive.put_off(now, &node);
-                } else {
-                    self.lost.add(now, node);
-                }
+                let end = if there { End::Closed } else { End::Crashed };
+                end.count(counts);
+                self.ended(now, node, end);
             }
             // It did not even answer: its protocol is not there, or has no room for a link.
             Some(Phase::Asked(_) | Phase::Offered(_)) => self.passive.put_off(now, &node),

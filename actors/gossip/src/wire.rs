@@ -114,7 +114,7 @@ pub enum Why {
     Surplus,
     /// A nearer one was found.
     Farther,
-    /// It has no room.
+    /// It has no room. It is read, but not said: who has no room says so before two are neighbours.
     Full,
 }
 

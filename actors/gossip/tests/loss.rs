@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use gossip::{Core, Entry, Id, Input, Output, Stream, Want, Wire, limits};
+use gossip::{Core, Counts, Entry, Id, Input, Output, Stream, Want, What, Why, Wire, limits};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Between two nodes and back.
@@ -153,4 +153,58 @@ fn after_a_loss_what_a_new_neighbour_had_already_is_not_waited_for() {
     let [first, second] = asks(true);
     assert!(first < ROUND_TRIP && second >= ROUND_TRIP * 2, "{first:?}, {second:?}");
     assert!(asks(false)[0] >= ROUND_TRIP * 2, "it may be on its way");
+}
+
+/// What a node with two neighbours does after this came of the first: when it tries that one again,
+/// what for each time within a minute, and what it has counted at first.
+fn after(input: Input) -> (Duration, Vec<Want>, Counts) {
+    let mut core = Core::new(1, 1);
+    [1, 2].into_iter().for_each(|number| join(&mut core, SECOND, number));
+    let (mut now, mut out) = (SECOND, core.handle(SECOND, input));
+    let (counts, mut first, mut wants) = (core.counts().clone(), None, Vec::new());
+    while now < SECOND * 60 {
+        if out.contains(&Output::Connect(node(1))) {
+            first.get_or_insert(now - SECOND);
+            let said = core.handle(now, Input::Up(9, node(1)));
+            let [Output::Transmit(9, _, hello)] = &said[..] else { panic!("{said:?}") };
+            let Ok(Wire::Hello { want, .. }) = Wire::decode(hello) else { panic!("{said:?}") };
+            wants.push(want);
+            core.handle(now, Input::Down(9, node(1), false));
+        }
+        now = core.wake().max(now);
+        out = core.handle(now, Input::Tick);
+    }
+    (first.expect("it is tried again"), wants, counts)
+}
+
+#[test]
+fn what_follows_the_end_of_a_neighbourhood_is_decided_by_its_cause() {
+    let none = Counts::default();
+    // It is looked for, to be a neighbour again as before.
+    let (_, wants, counts) = after(Input::Down(1, node(1), false));
+    assert_eq!(counts, Counts { lost: 1, ..none.clone() });
+    assert!(wants.contains(&Want::Again), "{wants:?}");
+    // It is as any other, and not tried at once.
+    let leave = |why| Input::Data(1, Wire::Leave { why, instead: None }.encode());
+    for (end, expected) in [
+        (Input::Down(1, node(1), true), Counts { closed: 1, ..none.clone() }),
+        (leave(Why::Replaced), Counts { replaced: 1, ..none.clone() }),
+        (leave(Why::Surplus), Counts { surplus: 1, ..none.clone() }),
+        (leave(Why::Farther), Counts { farther: 1, ..none.clone() }),
+        (leave(Why::Full), Counts { full: 1, ..none.clone() }),
+    ] {
+        let (wait, wants, counts) = after(end);
+        assert_eq!(counts, expected);
+        assert!(wait > SECOND / 4 && !wants.contains(&Want::Again), "{wait:?}, {wants:?}");
+    }
+}
+
+#[test]
+fn who_lets_a_neighbour_go_counts_why() {
+    let mut core = Core::new(1, 1);
+    (1..=limits::MESH + 3).for_each(|number| join(&mut core, SECOND, number));
+    let out = hear(&mut core, SECOND, 1, &Wire::Shed);
+    let leave = Wire::Leave { why: Why::Surplus, instead: None }.encode().into();
+    assert!(out.contains(&Output::Transmit(1, What::Control, leave)), "{out:?}");
+    assert_eq!((core.counts().surplus, core.counts().lost), (1, 0));
 }

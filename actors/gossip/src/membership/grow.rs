@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Act, Conductivity, Membership, Phase};
+use super::{Act, Conductivity, End, Membership, Phase};
 use crate::event::{Counts, Node};
 use crate::limits::{ACTIVE, LINKS, PEERS, SILENT, UNBIASED, WALK};
 use crate::wire::{Entry, Want, Why, Wire};
@@ -205,10 +205,24 @@ impl Membership {
         member.phase = Phase::Over;
         member.since = now;
         let node = member.node;
-        counts.let_go += 1;
         acts.push(Act::Say(link, Wire::Leave { why, instead }));
         acts.push(Act::Down(link, false));
-        self.meet(Entry { node, age: 0 });
+        let end = End::LetGo(why);
+        end.count(counts);
+        self.ended(now, node, end);
+    }
+
+    /// What follows when a node is no neighbour any more.
+    pub(super) fn ended(&mut self, now: Duration, node: Node, end: End) {
+        match end {
+            End::Crashed => return self.lost.add(now, node),
+            End::Closed => self.meet(Entry { node, age: 1 }),
+            End::Left(_) | End::LetGo(_) => self.meet(Entry { node, age: 0 }),
+        }
+        // Nor is who takes a neighbour and lets it go at once asked at once.
+        if !matches!(end, End::LetGo(_)) {
+            self.passive.put_off(now, &node);
+        }
     }
 
     /// The other end let this node go, and leaves it to close the link.
@@ -216,19 +230,18 @@ impl Membership {
         &mut self,
         now: Duration,
         link: u32,
-        (_, instead): (Why, Option<Node>),
+        (why, instead): (Why, Option<Node>),
         counts: &mut Counts,
         acts: &mut Vec<Act>,
     ) {
         let Some(member) = self.links.remove(&link) else { return };
+        let end = End::Left(why);
         if member.phase == Phase::Active {
-            counts.let_go += 1;
+            end.count(counts);
             acts.push(Act::Down(link, false));
         }
         acts.push(Act::Disconnect(link));
-        self.meet(Entry { node: member.node, age: 0 });
-        // Nor is who takes a neighbour and lets it go at once asked at once.
-        self.passive.put_off(now, &member.node);
+        self.ended(now, member.node, end);
         if let Some(node) = instead {
             self.meet(Entry { node, age: 0 });
             if self.count() < self.wanted() {

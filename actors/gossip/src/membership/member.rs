@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::codec::{Reader, Writer};
-use crate::event::Node;
+use crate::event::{Counts, Node};
 use crate::membership::physarum::Conductivity;
 use crate::saved::{Saved, saved};
-use crate::wire::Want;
+use crate::wire::{Want, Why};
 
 /// The node at the other end of a link.
 #[derive(Debug)]
@@ -43,6 +43,32 @@ pub enum Phase {
     Active,
     /// No longer one, or not at all; the link is about to close.
     Over,
+}
+
+/// Why a neighbour is none any more: what follows hangs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its node went away without a word: it is looked for, slowly.
+    Crashed,
+    /// Its node is there, but the link was closed without a word: it is not tried for a while.
+    Closed,
+    /// It let this node go: nor is it then.
+    Left(Why),
+    /// This node let it go: it may be tried again when there is need.
+    LetGo(Why),
+}
+
+impl End {
+    pub fn count(self, counts: &mut Counts) {
+        *match self {
+            Self::Crashed => &mut counts.lost,
+            Self::Closed => &mut counts.closed,
+            Self::Left(Why::Replaced) | Self::LetGo(Why::Replaced) => &mut counts.replaced,
+            Self::Left(Why::Surplus) | Self::LetGo(Why::Surplus) => &mut counts.surplus,
+            Self::Left(Why::Farther) | Self::LetGo(Why::Farther) => &mut counts.farther,
+            Self::Left(Why::Full) | Self::LetGo(Why::Full) => &mut counts.full,
+        } += 1;
+    }
 }
 
 impl Saved for Phase {
