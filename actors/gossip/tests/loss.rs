@@ -208,3 +208,44 @@ fn who_lets_a_neighbour_go_counts_why() {
     assert!(out.contains(&Output::Transmit(1, What::Control, leave)), "{out:?}");
     assert_eq!((core.counts().surplus, core.counts().lost), (1, 0));
 }
+
+/// How long a node waits for one that does not answer, having stood still for this time first; how
+/// often it has noticed that it did; and how long it waits for the next one.
+fn patience(stands_still: Duration) -> (Duration, u64, Duration) {
+    let mut core = Core::new(1, 1);
+    let mut now = SECOND;
+    let mut waits = Vec::new();
+    pass(&mut core, now);
+    for link in [1, 2] {
+        core.handle(now, Input::Reachable(node(link)));
+        let hello = core.handle(now, Input::Up(link as u32, node(link)));
+        assert!(matches!(hello[..], [Output::Transmit(..)]));
+        let asked = now;
+        if link == 1 {
+            now += stands_still;
+        }
+        while !core.handle(now, Input::Tick).contains(&Output::Disconnect(link as u32)) {
+            assert!(now < asked + SECOND * 60, "it waits for ever");
+            now = core.wake().max(now);
+        }
+        waits.push(now - asked);
+    }
+    (waits[0], core.counts().stalls, waits[1])
+}
+
+#[test]
+fn a_node_that_was_late_itself_waits_longer_before_it_gives_another_up() {
+    let usual = limits::PATIENCE..limits::PATIENCE + limits::TICK * 2;
+    let (wait, stalls, next) = patience(Duration::ZERO);
+    assert!(usual.contains(&wait) && usual.contains(&next), "{wait:?}, {next:?}");
+    assert_eq!(stalls, 0);
+    // It missed four ticks, and only when it has made as many again is it as hasty as before.
+    let (wait, stalls, next) = patience(SECOND * 4);
+    assert!(wait >= SECOND * 8, "{wait:?}");
+    assert_eq!(stalls, 1);
+    assert!(usual.contains(&next), "{next:?}");
+    // However long it stood still, it does not wait for ever.
+    let (wait, stalls, _) = patience(SECOND * 4000);
+    assert!(wait <= SECOND * 4000 + limits::PATIENCE * 8, "{wait:?}");
+    assert_eq!(stalls, 1);
+}
