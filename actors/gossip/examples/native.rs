@@ -34,8 +34,8 @@ fn play() -> Result<String, Box<dyn std::error::Error>> {
             Some(("rule", value)) => {
                 scenario.rule = serde_json::from_value(serde_json::Value::from(value))?;
             }
-            Some(("crash", value)) => scenario.crash(value.parse()?),
-            Some(("rounds", value)) => scenario.shorten(value.parse()?),
+            Some(("crash", value)) => scenario.crash(value.parse()?)?,
+            Some(("rounds", value)) => scenario.shorten(value.parse()?)?,
             Some(("draw", value)) => draw = value.parse()?,
             _ => {
                 let keys = "seed=N, nodes=N, rule=RULE, crash=SHARE, rounds=N or draw=true";
@@ -43,6 +43,7 @@ fn play() -> Result<String, Box<dyn std::error::Error>> {
             }
         }
     }
+    scenario.check()?;
     let mut run = Run::new(scenario, seed, guest_sdk::native::<Gossip>(), gossip::kind);
     if draw {
         run.draw();

@@ -7,20 +7,28 @@
 //! steps = [{ wait = "1s" }, { rounds = 30, senders = "random" }]
 //! ```
 
+mod check;
 mod healing;
+mod number;
 mod overlay;
 mod play;
 mod report;
 mod run;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::{Latency, Network};
+use number::{share_if, span, span_if, spans};
 
+pub use check::Fault;
+pub use number::Number;
 pub use overlay::Overlay;
 pub use play::Play;
 pub use report::{METRICS, Picture, Report, Row};
@@ -130,7 +138,7 @@ pub enum Senders {
     All,
 }
 
-/// One thing that happens: the first of these keys that is there says what, the others how.
+/// One thing that happens: one key says what, others how.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Step {
@@ -152,7 +160,7 @@ pub struct Step {
     #[serde(deserialize_with = "span_if")]
     pub wait: Option<Duration>,
     /// So many nodes, or this share of them, crash at once.
-    pub crash: Option<f64>,
+    pub crash: Option<Number>,
     /// All that crashed start again. `fresh`: without their durable state.
     pub restart: bool,
     /// See `restart`.
@@ -162,35 +170,23 @@ pub struct Step {
     /// Cuts and splits end; time passes until all are one overlay again, or `timeout`.
     pub heal: bool,
     /// So many nodes, or this share, stand still for `time`, all at once.
-    pub pause: Option<f64>,
+    pub pause: Option<Number>,
     /// See `pause` and `flap`.
     #[serde(deserialize_with = "span_if")]
     pub time: Option<Duration>,
     /// This share of the links is cut in one direction.
+    #[serde(deserialize_with = "share_if")]
     pub cut_one_way: Option<f64>,
     /// This share of the links is cut, and mended after `time`.
+    #[serde(deserialize_with = "share_if")]
     pub flap: Option<f64>,
     /// So many nodes join.
     pub join: Option<usize>,
     /// So many nodes, or this share, leave: their protocol stops.
-    pub leave: Option<f64>,
+    pub leave: Option<Number>,
     /// Looks at the overlay, and puts what it finds in the report.
     pub overlay: bool,
 }
-
-/// Why a scenario was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// Not TOML, or not a scenario's.
-    #[error("not a scenario: {0}")]
-    Unreadable(#[from] toml::de::Error),
-    /// A number that makes no sense.
-    #[error("{0}")]
-    Senseless(String),
-}
-
-/// Nodes of one simulation: what fits a machine's memory.
-const NODES: usize = 100_000;
 
 impl Scenario {
     /// Reads one.
@@ -198,34 +194,12 @@ impl Scenario {
     /// # Errors
     /// What is not a scenario, or can't be played.
     pub fn read(text: &str) -> Result<Self, Fault> {
-        let scenario: Self = toml::from_str(text)?;
-        let fault = |what: String| Err(Fault::Senseless(what));
-        if !(2..=NODES).contains(&scenario.nodes) {
-            return fault(format!("nodes = {}: write 2 to {NODES}", scenario.nodes));
-        }
-        if scenario.contacts == 0 {
-            return fault("contacts = 0: nobody could join; write 1 or more".into());
-        }
-        for (name, share) in [
-            ("loss", scenario.loss),
-            ("vanish", scenario.vanish),
-            ("duplicate", scenario.duplicate),
-        ] {
-            if !(0.0..=1.0).contains(&share) {
-                return fault(format!("{name} = {share}: a share is from 0 to 1"));
-            }
-        }
-        if let Some(name) = scenario.reach.keys().find(|name| !METRICS.contains(&name.as_str())) {
-            return fault(format!("reach.{name} is not measured: {}", METRICS.join(", ")));
-        }
-        let empty = scenario.steps.iter().position(|step| step.verb().is_none());
-        if let Some(step) = empty {
-            return fault(format!(
-                "step {} does nothing: write one of rounds, wait, crash, restart, split, heal, \
-                 pause, cut-one-way, flap, join, leave, overlay",
-                step + 1
-            ));
-        }
+        let scenario: Self = toml::from_str(text).map_err(|error| {
+            let line = |span: Range<usize>| Some(text.get(..span.start)?.matches('\n').count() + 1);
+            let line = error.span().and_then(line).unwrap_or(1);
+            Fault(format!("line {line}: {}", error.message().replace('\n', ", ")))
+        })?;
+        scenario.check()?;
         Ok(scenario)
     }
 
@@ -249,28 +223,47 @@ impl Scenario {
     }
 
     /// So many nodes, or this share, crash wherever some crash at once.
-    pub fn crash(&mut self, number: f64) {
-        for crash in self.steps.iter_mut().filter_map(|step| step.crash.as_mut()) {
-            *crash = number;
+    ///
+    /// # Errors
+    /// None do.
+    pub fn crash(&mut self, number: Number) -> Result<(), Fault> {
+        let mut crashes: Vec<_> =
+            self.steps.iter_mut().filter_map(|step| step.crash.as_mut()).collect();
+        if crashes.is_empty() {
+            return Err(Fault("no step has crash, which could be another number".into()));
         }
+        crashes.iter_mut().for_each(|crash| **crash = number);
+        Ok(())
     }
 
     /// No step has more rounds than this.
-    pub fn shorten(&mut self, most: u32) {
-        for rounds in self.steps.iter_mut().filter_map(|step| step.rounds.as_mut()) {
-            *rounds = most.min(*rounds);
+    ///
+    /// # Errors
+    /// None has any.
+    pub fn shorten(&mut self, most: u32) -> Result<(), Fault> {
+        let mut all: Vec<_> =
+            self.steps.iter_mut().filter_map(|step| step.rounds.as_mut()).collect();
+        if all.is_empty() {
+            return Err(Fault("no step has rounds, of which there could be less".into()));
         }
+        all.iter_mut().for_each(|rounds| **rounds = most.min(**rounds));
+        Ok(())
     }
 
     /// How many rounds there are in all, to tell how far a run is.
     pub fn rounds(&self) -> u32 {
-        self.steps.iter().filter_map(|step| step.rounds).sum()
+        self.steps.iter().filter_map(|step| step.rounds).fold(0, u32::saturating_add)
     }
 }
 
 impl Step {
     /// What it does.
     pub fn verb(&self) -> Option<&'static str> {
+        self.verbs().first().copied()
+    }
+
+    /// All that it is to do: one thing, if it makes sense.
+    fn verbs(&self) -> Vec<&'static str> {
         let verbs = [
             ("rounds", self.rounds.is_some()),
             ("wait", self.wait.is_some()),
@@ -285,7 +278,7 @@ impl Step {
             ("leave", self.leave.is_some()),
             ("overlay", self.overlay),
         ];
-        verbs.into_iter().find(|(_, there)| *there).map(|(verb, _)| verb)
+        verbs.into_iter().filter(|(_, there)| *there).map(|(verb, _)| verb).collect()
     }
 }
 
@@ -303,31 +296,4 @@ fn cycle() -> Duration {
 
 fn one() -> usize {
     1
-}
-
-fn parse(text: &str) -> Result<Duration, String> {
-    let at = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(at);
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no time, like \"50ms\""))?;
-    match unit {
-        "us" => Ok(Duration::from_micros(number)),
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err(format!("{text:?} is no time: write us, ms, s or m after the number")),
-    }
-}
-
-fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-}
-
-fn span_if<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    span(deserializer).map(Some)
-}
-
-fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Duration, Duration), D::Error> {
-    let (least, most) = <(String, String)>::deserialize(deserializer)?;
-    let parse = |text: &str| parse(text).map_err(serde::de::Error::custom);
-    Ok((parse(&least)?, parse(&most)?))
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use sim::scenario::Rule;
-use sim::{Play, Run, Scenario};
+use sim::{Number, Play, Run, Scenario};
 
 use crate::wasm::Engine;
 use table::Written;
@@ -71,7 +71,7 @@ struct Instead {
     /// How many nodes, or which share, crash where some crash at once, in place of what the
     /// scenario says.
     #[arg(long, value_name = "SHARE")]
-    crash: Option<f64>,
+    crash: Option<Number>,
     /// Rounds of each step at the most.
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
@@ -82,15 +82,16 @@ fn rule(text: &str) -> Result<Rule, serde_json::Error> {
 }
 
 impl Instead {
-    fn change(self, scenario: &mut Scenario) {
+    fn change(self, scenario: &mut Scenario) -> anyhow::Result<()> {
         scenario.nodes = self.nodes.unwrap_or(scenario.nodes);
         scenario.rule = self.rule.unwrap_or(scenario.rule);
         if let Some(number) = self.crash {
-            scenario.crash(number);
+            scenario.crash(number).context("--crash")?;
         }
         if let Some(most) = self.rounds {
-            scenario.shorten(most);
+            scenario.shorten(most).context("--rounds")?;
         }
+        Ok(scenario.check()?)
     }
 }
 
@@ -246,10 +247,12 @@ fn read(file: &Path, instead: Instead) -> anyhow::Result<Scenario> {
             file.display()
         )
     })?;
-    let mut scenario =
-        Scenario::read(&text).with_context(|| format!("{} can't be played", file.display()))?;
-    instead.change(&mut scenario);
-    Ok(scenario)
+    let read = || -> anyhow::Result<Scenario> {
+        let mut scenario = Scenario::read(&text)?;
+        instead.change(&mut scenario)?;
+        Ok(scenario)
+    };
+    read().with_context(|| format!("{} can't be played", file.display()))
 }
 
 fn kind(frame: &[u8]) -> &'static str {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::healing::Healing;
 use super::report::{METRICS, Report, Row};
-use super::{Overlay, Picture, Scenario, Senders, Stage, Step};
+use super::{Number, Overlay, Picture, Scenario, Senders, Stage, Step};
 use crate::Baseline;
 use crate::network::{Chance, pair};
 
@@ -117,7 +117,7 @@ impl<S: Stage> Play<S> {
             "wait" => self.stage.wait(step.wait.unwrap_or_default())?,
             "crash" => {
                 self.healing = Some(Healing::new(self.stage.now()));
-                for node in self.some(step.crash.unwrap_or_default()) {
+                for node in self.some(step.crash) {
                     self.fell(node)?;
                 }
             }
@@ -129,7 +129,7 @@ impl<S: Stage> Play<S> {
             "split" => self.split(step.split.unwrap_or_default())?,
             "heal" => row.healed_s = self.heal(step.timeout.unwrap_or(TIMEOUT * 12))?,
             "pause" => {
-                for node in self.some(step.pause.unwrap_or_default()) {
+                for node in self.some(step.pause) {
                     self.stage.pause(node, time)?;
                 }
             }
@@ -141,7 +141,7 @@ impl<S: Stage> Play<S> {
             "flap" => self.flap(step.flap.unwrap_or_default(), time)?,
             "join" => self.add(step.join.unwrap_or_default())?,
             "leave" => {
-                for node in self.some(step.leave.unwrap_or_default()) {
+                for node in self.some(step.leave) {
                     self.stage.leave(node)?;
                     self.crashed.push(node);
                 }
@@ -194,8 +194,9 @@ impl<S: Stage> Play<S> {
                 self.stage.until(began + Duration::from_nanos(soon))?;
                 let up: Vec<_> =
                     self.up().into_iter().filter(|node| !senders.contains(node)).collect();
-                let node = up[self.chance.below(up.len() as u64) as usize];
-                self.fell(node)?;
+                // Who sends does not crash, and may be the last one.
+                let Some(node) = up.get(self.chance.below(up.len() as u64) as usize) else { break };
+                self.fell(*node)?;
             }
             self.stage.until(began + timeout)?;
             let (told, missing) = self.stage.finish()?;
@@ -228,11 +229,9 @@ impl<S: Stage> Play<S> {
     }
 
     /// So many of the nodes that are up, or this share of them.
-    fn some(&mut self, number: f64) -> Vec<usize> {
+    fn some(&mut self, number: Option<Number>) -> Vec<usize> {
         let mut up = self.up();
-        let share = number < 1.0;
-        let count = if share { (up.len() as f64 * number).round() } else { number } as usize;
-        let count = count.min(up.len());
+        let count = number.map_or(0, |number| number.of(up.len()));
         for at in 0..count {
             let other = at + self.chance.below((up.len() - at) as u64) as usize;
             up.swap(at, other);

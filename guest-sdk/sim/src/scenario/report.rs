@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Overlay, Scenario, Senders, Step};
+use super::{Number, Overlay, Scenario, Senders, Step};
 use crate::tally::{Frames, Told};
 
 /// A whole run.
@@ -206,7 +206,8 @@ impl Row {
     }
 
     pub(super) fn new(step: &Step) -> Self {
-        let number = |number: Option<f64>| number.map(|number| format!(" {number}"));
+        let number = |number: Option<Number>| number.map(|number| format!(" {number}"));
+        let share = |share: Option<f64>| share.map(|share| format!(" {share}"));
         let what = match step.verb().unwrap_or_default() {
             "rounds" => {
                 let senders = match step.senders {
@@ -220,8 +221,8 @@ impl Row {
             "crash" => number(step.crash),
             "pause" => number(step.pause),
             "leave" => number(step.leave),
-            "flap" => number(step.flap),
-            "cut-one-way" => number(step.cut_one_way),
+            "flap" => share(step.flap),
+            "cut-one-way" => share(step.cut_one_way),
             "split" => step.split.map(|sides| format!(" {sides}")),
             "join" => step.join.map(|nodes| format!(" {nodes}")),
             _ => None,
