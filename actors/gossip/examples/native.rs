@@ -48,9 +48,9 @@ fn play() -> Result<String, Box<dyn std::error::Error>> {
     if draw {
         run.draw();
     }
-    let report = run.play(&mut |done, of| {
+    let report = run.watch(&mut |far| {
         // For whoever shows how far it is.
-        eprintln!("{done}/{of}");
+        eprintln!("{}", serde_json::to_string(&far).unwrap_or_default());
     });
     Ok(serde_json::to_string(&report)?)
 }

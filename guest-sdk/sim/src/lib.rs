@@ -40,7 +40,8 @@ pub use message::{
 };
 pub use network::Network;
 pub use scenario::{
-    Fault, METRICS, Overlay, Picture, Play, Report, Row, Run, Scenario, Stage, Step,
+    Far, Fault, METRICS, Number, Overlay, Picture, Play, Report, Round, Row, Run, Scenario, Stage,
+    Step,
 };
 pub use simulation::{Failure, Role, Simulation};
 pub use table::{ActorKey, Thing};

@@ -300,6 +300,9 @@ impl Simulation {
                 continue;
             };
             let open = actor.desk.links.remove(&number).is_some();
+            if let Some(tally) = self.tally.as_mut().filter(|_| open) {
+                tally.link_broken();
+            }
             if open || end == link.ends[0] {
                 let down = LinkEvent::Down { link: number, node, reason: Reason::Unreachable };
                 self.local(end, Cargo::Link(down), 0);

@@ -13,6 +13,7 @@ mod number;
 mod overlay;
 mod play;
 mod report;
+mod row;
 mod run;
 mod stage;
 #[cfg(test)]
@@ -30,8 +31,9 @@ use number::{share_if, span, span_if, spans};
 pub use check::Fault;
 pub use number::Number;
 pub use overlay::Overlay;
-pub use play::Play;
-pub use report::{METRICS, Picture, Report, Row};
+pub use play::{Far, Play};
+pub use report::{METRICS, Picture, Report};
+pub use row::{Round, Row};
 pub use run::Run;
 pub use stage::{Finished, Stage};
 

@@ -46,6 +46,8 @@ pub struct Told {
     pub sent: BTreeMap<&'static str, Frames>,
     /// Links that came up.
     pub links: u64,
+    /// Ends of links that heard that the connection is broken.
+    pub broken: u64,
 }
 
 impl Told {
@@ -202,6 +204,10 @@ impl Tally {
 
     pub(crate) fn link_up(&mut self) {
         self.told.links += 1;
+    }
+
+    pub(crate) fn link_broken(&mut self) {
+        self.told.broken += 1;
     }
 
     fn message(&mut self, number: u32) -> Option<&mut Message> {

@@ -1,16 +1,18 @@
 //! `edge-host sim`: a scenario in the simulator, with the component that nodes run, or with the
 //! same source compiled natively.
 
+mod bar;
+mod compare;
+mod native;
 mod papers;
 mod picture;
 mod real;
+mod report;
 mod table;
 
-use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use sim::scenario::Rule;
@@ -50,6 +52,9 @@ pub(super) struct Sim {
     /// Where `report` finds scenarios.
     #[arg(long, value_name = "DIR", default_value = "tests/scenarios")]
     scenarios: PathBuf,
+    /// `report` leaves out those of more than 1000 nodes.
+    #[arg(long)]
+    quick: bool,
     /// Draw each run of a scenario as SVG into this folder: the overlay, the way of the last
     /// message, the times of deliveries.
     #[arg(long, value_name = "DIR")]
@@ -133,15 +138,20 @@ pub(super) fn sim(sim: &Sim) -> anyhow::Result<()> {
     if sim.svg.is_some() && !one_run {
         bail!("--svg draws the runs of one scenario: name its file");
     }
+    if sim.quick && sim.what.to_str() != Some("report") {
+        bail!("--quick is for `report`: others play what they are given");
+    }
     match sim.what.to_str() {
-        Some("report") => table::report(sim),
-        Some("compare") => table::compare(sim),
+        Some("report") => report::report(sim),
+        Some("compare") => compare::compare(sim),
         Some("papers") => papers::papers(sim),
         _ => one(sim),
     }
 }
 
 fn one(sim: &Sim) -> anyhow::Result<()> {
+    // Before anything is built that nobody needs.
+    read(&sim.what, sim.instead)?;
     let actor = Actor::of(sim)?;
     for seed in &sim.seed {
         let mut report = actor.play_drawn(&sim.what, *seed, sim.instead, sim.svg.is_some())?;
@@ -174,7 +184,7 @@ enum Actor {
 impl Actor {
     fn of(sim: &Sim) -> anyhow::Result<Self> {
         if sim.native {
-            return Ok(Self::Native(native(&sim.actor)?));
+            return Ok(Self::Native(native::player(&sim.actor)?));
         }
         let actor = component(&sim.actor, "--actor")?;
         if let Some(place) = sim.real {
@@ -202,6 +212,7 @@ impl Actor {
         instead: Instead,
         draw: bool,
     ) -> anyhow::Result<Value> {
+        let label = bar::label(file);
         match self {
             Self::Component(component) => {
                 let scenario = read(file, instead)?;
@@ -209,11 +220,11 @@ impl Actor {
                 if draw {
                     run.draw();
                 }
-                Ok(serde_json::to_value(run.play(&mut progress))?)
+                Ok(serde_json::to_value(run.watch(&mut |far| bar::show(&label, far)))?)
             }
             Self::Native(program) => {
                 read(file, instead)?; // Its faults are told better here.
-                run_native(program, file, seed, instead, draw)
+                native::play(program, file, seed, instead, draw)
             }
             Self::Real(gossip, ear, place) => {
                 let scenario = read(file, instead)?;
@@ -223,11 +234,14 @@ impl Actor {
                 if draw {
                     play.draw();
                 }
-                real::told(&play.play(&mut progress)?)
+                real::told(&play.play(&mut |far| bar::show(&label, far))?)
             }
         }
     }
 }
+
+/// What to do where nothing is found.
+const HERE: &str = "run this in a checkout of edge-host, or name an actor's folder with --actor";
 
 /// The bytes of an actor's component, from its crate's folder or a file.
 fn component(actor: &Path, option: &str) -> anyhow::Result<Vec<u8>> {
@@ -235,16 +249,16 @@ fn component(actor: &Path, option: &str) -> anyhow::Result<Vec<u8>> {
         return super::build::component_bytes(actor);
     }
     let file = actor.display();
-    std::fs::read(actor).with_context(|| {
-        format!("can't read {file}: name an actor's folder or component with {option}")
+    std::fs::read(actor).map_err(|error| {
+        anyhow!("can't read {file}: {error}; name an actor's folder or component with {option}")
     })
 }
 
 fn read(file: &Path, instead: Instead) -> anyhow::Result<Scenario> {
-    let text = std::fs::read_to_string(file).with_context(|| {
-        format!(
-            "can't read {}: name a scenario's file, `report`, `compare` or `papers`",
-            file.display()
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        anyhow!(
+            "can't read {name}: {error}; name a scenario's file, `report`, `compare` or `papers`"
         )
     })?;
     let read = || -> anyhow::Result<Scenario> {
@@ -252,83 +266,10 @@ fn read(file: &Path, instead: Instead) -> anyhow::Result<Scenario> {
         instead.change(&mut scenario)?;
         Ok(scenario)
     };
-    read().with_context(|| format!("{} can't be played", file.display()))
+    read().with_context(|| format!("{name} can't be played"))
 }
 
 fn kind(frame: &[u8]) -> &'static str {
     let kind = frame.get(1).and_then(|kind| KINDS.get(usize::from(*kind)));
     kind.copied().unwrap_or("other")
-}
-
-/// Builds an actor's native player: the example of this name in its crate.
-fn native(actor: &Path) -> anyhow::Result<PathBuf> {
-    let manifest = actor.join("Cargo.toml");
-    if !manifest.is_file() {
-        bail!("{} has no Cargo.toml: name an actor's folder with --actor", actor.display());
-    }
-    let mut cargo = Command::new(super::build::cargo());
-    // A release may be made for size, as components are.
-    cargo.args(["build", "--profile", "bench", "--example", "native", "--message-format=json"]);
-    cargo.arg("--manifest-path").arg(&manifest).stderr(Stdio::null());
-    let output = cargo.output().context("can't run cargo: --native builds the actor with it")?;
-    if !output.status.success() {
-        bail!(
-            "{} doesn't build natively: `cargo build --example native` there says why",
-            actor.display()
-        );
-    }
-    let lines = output.stdout.split(|byte| *byte == b'\n');
-    let made = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let program = made.filter_map(|line| Some(line["executable"].as_str()?.to_owned())).next_back();
-    program.map(PathBuf::from).context("cargo built no example `native`")
-}
-
-fn run_native(
-    program: &Path,
-    file: &Path,
-    seed: u64,
-    instead: Instead,
-    draw: bool,
-) -> anyhow::Result<Value> {
-    let mut command = Command::new(program);
-    command.arg(file).arg(format!("seed={seed}")).arg(format!("draw={draw}"));
-    command.args(instead.nodes.map(|nodes| format!("nodes={nodes}")));
-    command.args(instead.rule.map(|rule| format!("rule={}", rule.name())));
-    command.args(instead.crash.map(|crash| format!("crash={crash}")));
-    command.args(instead.rounds.map(|rounds| format!("rounds={rounds}")));
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let said = child.stderr.take().context("it has no standard error")?;
-    // Its answer is one line at the end, longer than a pipe holds: both are read at once.
-    let mut answer = child.stdout.take().context("it has no standard output")?;
-    let answer = std::thread::spawn(move || std::io::read_to_string(&mut answer));
-    let mut why = String::new();
-    for line in BufReader::new(said).lines() {
-        let line = line?;
-        let far = line
-            .split_once('/')
-            .and_then(|(done, of)| Some((done.parse().ok()?, of.parse().ok()?)));
-        match far {
-            Some((done, of)) => progress(done, of),
-            None => why = line,
-        }
-    }
-    if !child.wait()?.success() {
-        bail!("{}: {why}", program.display());
-    }
-    let answer = answer.join().map_err(|_| anyhow::anyhow!("its answer was not read"))??;
-    Ok(serde_json::from_str(&answer)?)
-}
-
-/// How far it is, where a person looks on.
-fn progress(done: u32, of: u32) {
-    let mut err = std::io::stderr();
-    if !err.is_terminal() {
-        return;
-    }
-    let width = 40;
-    let full = (u64::from(done) * width / u64::from(of.max(1))) as usize;
-    let end = if done == of { "\n" } else { "" };
-    let bar = "#".repeat(full) + &" ".repeat(width as usize - full);
-    // A lost bar harms nobody.
-    let _ = write!(err, "\r[{bar}] round {done} of {of}{end}").and_then(|()| err.flush());
 }

@@ -11,22 +11,29 @@ pub struct Healing {
     crashed: Duration,
     /// When the first of the last whole rounds began, and how many there were.
     whole: Option<(Duration, u32)>,
+    rounds: u32,
 }
 
 impl Healing {
     /// Nodes crash now.
     pub fn new(now: Duration) -> Self {
-        Self { crashed: now, whole: None }
+        Self { crashed: now, whole: None, rounds: 0 }
     }
 
     /// A round that began then reached all, or did not. Gives the cycles that had passed before
     /// the first of enough in a row that did; one that has begun is one.
     pub fn round(&mut self, began: Duration, all: bool, cycle: Duration) -> Option<u32> {
+        self.rounds += 1;
         let (first, count) = self.whole.unwrap_or((began, 0));
         self.whole = all.then_some((first, count + 1));
         let passed = (first - self.crashed).as_nanos();
         let cycles = passed.div_ceil(cycle.as_nanos().max(1));
         (all && count + 1 == WHOLE).then_some(u32::try_from(cycles).unwrap_or(u32::MAX))
+    }
+
+    /// Whether there were enough rounds for it.
+    pub fn could(&self) -> bool {
+        self.rounds >= WHOLE
     }
 }
 

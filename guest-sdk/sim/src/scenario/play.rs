@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::healing::Healing;
-use super::report::{METRICS, Report, Row};
+use super::report::{METRICS, Report};
+use super::row::Row;
 use super::{Number, Overlay, Picture, Scenario, Senders, Stage, Step};
 use crate::Baseline;
 use crate::network::{Chance, pair};
@@ -17,9 +20,23 @@ pub struct Play<S> {
     crashed: Vec<usize>,
     healing: Option<Healing>,
     baseline: Option<Baseline>,
-    /// Rounds played so far.
-    played: u32,
+    far: Far,
     picture: Option<Picture>,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Far {
+    /// Rounds that are over.
+    pub rounds: u32,
+    /// How many there are to be.
+    pub of: u32,
+    /// The same, each second of a wait counted as a round: to draw a bar.
+    pub done: u64,
+    /// How much that is to be.
+    pub all: u64,
+    /// Time that has passed in the scenario.
+    pub now: Duration,
 }
 
 /// As in the reference's simulator.
@@ -28,6 +45,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const BODY: usize = 1024;
 /// Between two looks at an overlay that heals.
 const LOOK: Duration = Duration::from_millis(100);
+/// Between two words on how far a wait is.
+const SECOND: Duration = Duration::from_secs(1);
 
 impl<S: Stage> Play<S> {
     /// The scenario's nodes, about to boot. What happens hangs on the seed alone: the same nodes
@@ -55,7 +74,7 @@ impl<S: Stage> Play<S> {
             crashed: Vec::new(),
             healing: None,
             baseline,
-            played: 0,
+            far: Far::default(),
             picture: None,
         };
         play.add(play.scenario.nodes)?;
@@ -68,17 +87,22 @@ impl<S: Stage> Play<S> {
         self.picture = Some(Picture::default());
     }
 
-    /// Plays all steps. `progress` is told how many rounds of how many are over.
+    /// Plays all steps. `progress` is told how far it is, after each round and second of a wait.
     ///
     /// # Errors
     /// The stage can't do a step.
-    pub fn play(&mut self, progress: &mut dyn FnMut(u32, u32)) -> Result<Report, S::Fault> {
+    pub fn play(&mut self, progress: &mut dyn FnMut(Far)) -> Result<Report, S::Fault> {
         let mut report = Report::new(&self.scenario, self.seed, self.stage.name());
+        let of = self.scenario.rounds();
+        let waits = self.scenario.steps.iter().filter_map(|step| step.wait);
+        let waits: u64 = waits.map(|time| time.as_secs_f64().ceil() as u64).sum();
+        self.far = Far { of, all: u64::from(of) + waits, ..Far::default() };
         for step in self.scenario.steps.clone() {
             if let Some(row) = self.step(&step, progress)? {
-                report.rows.push(row);
+                report.push(row);
             }
         }
+        report.close();
         report.picture = self.picture()?;
         report.otherwise = self.stage.otherwise();
         report.turns = self.stage.turns();
@@ -105,16 +129,20 @@ impl<S: Stage> Play<S> {
     fn step(
         &mut self,
         step: &Step,
-        progress: &mut dyn FnMut(u32, u32),
+        progress: &mut dyn FnMut(Far),
     ) -> Result<Option<Row>, S::Fault> {
         let Some(verb) = step.verb() else { return Ok(None) };
         let began = self.stage.now();
         let mut row = Row::new(step);
         let seen = self.stage.turns();
         let time = step.time.unwrap_or(TIMEOUT);
+        if !matches!(verb, "rounds" | "wait" | "overlay") {
+            // What comes after it heals from more than the crash.
+            self.healing = None;
+        }
         match verb {
             "rounds" => self.rounds(step, &mut row, progress)?,
-            "wait" => self.stage.wait(step.wait.unwrap_or_default())?,
+            "wait" => self.wait(step.wait.unwrap_or_default(), progress)?,
             "crash" => {
                 self.healing = Some(Healing::new(self.stage.now()));
                 for node in self.some(step.crash) {
@@ -127,7 +155,10 @@ impl<S: Stage> Play<S> {
                 }
             }
             "split" => self.split(step.split.unwrap_or_default())?,
-            "heal" => row.healed_s = self.heal(step.timeout.unwrap_or(TIMEOUT * 12))?,
+            "heal" => match self.heal(step.timeout.unwrap_or(TIMEOUT * 12))? {
+                Ok(seconds) => row.healed_s = Some(seconds),
+                Err(parts) => row.apart = Some(parts),
+            },
             "pause" => {
                 for node in self.some(step.pause) {
                     self.stage.pause(node, time)?;
@@ -159,6 +190,21 @@ impl<S: Stage> Play<S> {
         Ok(Some(row))
     }
 
+    fn wait(&mut self, time: Duration, progress: &mut dyn FnMut(Far)) -> Result<(), S::Fault> {
+        let end = self.stage.now() + time;
+        while self.stage.now() < end {
+            self.stage.wait(SECOND.min(end.saturating_sub(self.stage.now())))?;
+            self.tell(1, progress);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, more: u64, progress: &mut dyn FnMut(Far)) {
+        self.far.done = (self.far.done + more).min(self.far.all);
+        self.far.now = self.stage.now();
+        progress(self.far);
+    }
+
     /// What is wanted to be drawn, as it is now.
     fn picture(&mut self) -> Result<Option<Picture>, S::Fault> {
         let Some(mut picture) = self.picture.take() else { return Ok(None) };
@@ -175,10 +221,9 @@ impl<S: Stage> Play<S> {
         &mut self,
         step: &Step,
         row: &mut Row,
-        progress: &mut dyn FnMut(u32, u32),
+        progress: &mut dyn FnMut(Far),
     ) -> Result<(), S::Fault> {
         let rounds = step.rounds.unwrap_or(0);
-        let of = self.scenario.rounds();
         let timeout = self.stage.patience(step.timeout.unwrap_or(TIMEOUT));
         let mut crashes: Vec<u32> =
             (0..step.crashing).map(|_| self.chance.below(rounds.into()) as u32).collect();
@@ -201,15 +246,17 @@ impl<S: Stage> Play<S> {
             self.stage.until(began + timeout)?;
             let (told, missing) = self.stage.finish()?;
             let all = told.delivered == told.expected;
-            let healing = self.healing.as_mut();
-            let cycles = healing.and_then(|it| it.round(began, all, self.scenario.cycle));
-            row.heal_cycles = row.heal_cycles.or(cycles);
+            if let Some(healing) = &mut self.healing {
+                row.heal_cycles = healing.round(began, all, self.scenario.cycle);
+                row.unhealed = healing.could();
+                self.healing = self.healing.filter(|_| row.heal_cycles.is_none());
+            }
             row.round(told, missing);
             if let Some(every) = step.every {
                 self.stage.wait((began + every).saturating_sub(self.stage.now()))?;
             }
-            self.played += 1;
-            progress(self.played, of);
+            self.far.rounds += 1;
+            self.tell(1, progress);
         }
         Ok(())
     }
@@ -273,17 +320,20 @@ impl<S: Stage> Play<S> {
         self.stage.split(&of)
     }
 
-    /// Seconds until all nodes are one overlay.
-    fn heal(&mut self, timeout: Duration) -> Result<Option<f64>, S::Fault> {
+    /// Seconds until all nodes are one overlay, or how many they are after all the time there was.
+    fn heal(&mut self, timeout: Duration) -> Result<Result<f64, usize>, S::Fault> {
         self.stage.heal()?;
         let began = self.stage.now();
-        while self.stage.now() < began + timeout {
+        loop {
             self.stage.wait(LOOK)?;
-            if self.overlay()?.components == 1 {
-                return Ok(Some((self.stage.now() - began).as_secs_f64()));
+            let (parts, now) = (self.overlay()?.components, self.stage.now());
+            if parts == 1 {
+                return Ok(Ok((now - began).as_secs_f64()));
+            }
+            if now >= began + timeout {
+                return Ok(Err(parts));
             }
         }
-        Ok(None)
     }
 
     fn overlay(&mut self) -> Result<Overlay, S::Fault> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Number, Overlay, Scenario, Senders, Step};
-use crate::tally::{Frames, Told};
+use super::Scenario;
+use super::row::{Round, Row, share};
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +33,10 @@ pub struct Report {
     pub metrics: BTreeMap<&'static str, f64>,
     /// A row for each step.
     pub rows: Vec<Row>,
+    /// Each round of all steps, in order.
+    pub per_round: Vec<Round>,
+    /// The whole run: frames, bytes, joins and evictions of all steps; means over all rounds.
+    pub sum: Round,
     /// What there is to draw, if that was wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
@@ -51,92 +55,9 @@ pub struct Picture {
     pub delays_us: Vec<u32>,
 }
 
-/// One step.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Row {
-    /// What was done.
-    pub step: String,
-    /// Virtual seconds that it took.
-    pub seconds: f64,
-    /// Nodes that were up at its end.
-    pub up: usize,
-    /// Turns that all actors took.
-    pub turns: u64,
-    /// Rounds of messages, and what they came to.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub rounds: Option<Rounds>,
-    /// Frames sent.
-    pub messages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Both by kind.
-    pub kinds: BTreeMap<&'static str, (u64, u64)>,
-    /// Links that came up, both ends counted.
-    pub joins: u64,
-    /// Neighbours that were let go of.
-    pub evictions: u64,
-    /// Seconds until all nodes were one overlay again, after a heal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub healed_s: Option<f64>,
-    /// Cycles after a crash until ten messages in a row, the first of them sent then, reach all
-    /// survivors; in the step of the tenth. See `cycle` of [`Scenario`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heal_cycles: Option<u32>,
-    /// The overlay, where the step looked at it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub overlay: Option<Overlay>,
-}
-
-/// Means over rounds, or over deliveries where it says so.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Rounds {
-    /// How many.
-    pub rounds: u64,
-    /// Redundant payloads per delivery.
-    pub rmr: f64,
-    /// The first round's, and the worst round's.
-    pub rmr_first: f64,
-    /// See `rmr_first`.
-    pub rmr_max: f64,
-    /// Hops of the last delivery.
-    pub ldh: f64,
-    /// The worst round's.
-    pub ldh_max: u16,
-    /// Milliseconds to the last delivery.
-    pub ldt_ms: f64,
-    /// The worst round's.
-    pub ldt_max_ms: f64,
-    /// The 99th percentile of rounds.
-    pub ldt_p99_ms: f64,
-    /// Milliseconds to a delivery: the median of all.
-    pub p50_ms: f64,
-    /// The 99th percentile of all.
-    pub p99_ms: f64,
-    /// Share of the deliveries that were to be; in the first round alone.
-    pub delivery: f64,
-    /// See `delivery`.
-    pub delivery_first: f64,
-    /// Deliveries that were not.
-    pub missed: u64,
-    /// Deliveries that were two.
-    pub twice: u64,
-    /// Payload frames that arrived.
-    pub payloads: u64,
-    /// Who missed what, the first few: the round, its sender, and the node.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub misses: Vec<(u64, usize, usize)>,
-    /// RMR and LDT of the first rounds, to see a tree form or mend.
-    pub first: Vec<(f64, f64)>,
-    #[serde(skip)]
-    delays: Vec<u64>,
-    #[serde(skip)]
-    last: Vec<u64>,
-    #[serde(skip)]
-    expected: u64,
-}
-
-/// The names that [`Report::metric`] knows. Messages and bytes are those of a round.
-pub const METRICS: [&str; 13] = [
+/// The names that [`Report::metric`] knows. Messages and bytes are those of a round, joins and
+/// evictions those of the run.
+pub const METRICS: [&str; 16] = [
     "rmr",
     "ldh",
     "ldt_ms",
@@ -150,11 +71,10 @@ pub const METRICS: [&str; 13] = [
     "path",
     "healed_s",
     "heal_cycles",
+    "delivery_first",
+    "joins",
+    "evictions",
 ];
-/// Names of kinds that count as evictions.
-const EVICTIONS: &str = "leave";
-/// Rounds that are listed one by one, and misses.
-const LISTED: usize = 10;
 
 impl Report {
     pub(super) fn new(scenario: &Scenario, seed: u64, on: &'static str) -> Self {
@@ -170,136 +90,54 @@ impl Report {
             virtual_s: 0.0,
             metrics: BTreeMap::new(),
             rows: Vec::new(),
+            per_round: Vec::new(),
+            sum: Round::default(),
             picture: None,
         }
     }
 
-    /// The last row that has one of [`METRICS`]; of `healed_s` the longest.
+    /// The last row that has one of [`METRICS`]; of `healed_s` the longest, and `delivery_first`
+    /// of the first message after the last crash. What never came is infinite.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        if name == "healed_s" {
-            let heals = self.rows.iter().filter(|row| row.step == "heal");
-            return heals.map(|row| row.healed_s.unwrap_or(f64::INFINITY)).reduce(f64::max);
-        }
-        self.rows.iter().rev().find_map(|row| row.metric(name))
-    }
-}
-
-impl Row {
-    fn metric(&self, name: &str) -> Option<f64> {
-        let (rounds, overlay) = (self.rounds.as_ref(), self.overlay.as_ref());
-        let per = |sum: u64| rounds.map(|rounds| sum as f64 / rounds.rounds as f64);
         match name {
-            "rmr" => rounds.map(|rounds| rounds.rmr),
-            "ldh" => rounds.map(|rounds| rounds.ldh),
-            "ldt_ms" => rounds.map(|rounds| rounds.ldt_ms),
-            "ldt_p99_ms" => rounds.map(|rounds| rounds.ldt_p99_ms),
-            "p50_ms" => rounds.map(|rounds| rounds.p50_ms),
-            "p99_ms" => rounds.map(|rounds| rounds.p99_ms),
-            "delivery" => rounds.map(|rounds| rounds.delivery),
-            "messages" => per(self.messages),
-            "bytes" => per(self.bytes),
-            "clustering" => overlay.map(|overlay| overlay.clustering),
-            "heal_cycles" => self.heal_cycles.map(f64::from),
-            "path" => overlay.map(|overlay| overlay.path),
-            _ => None,
-        }
-    }
-
-    pub(super) fn new(step: &Step) -> Self {
-        let number = |number: Option<Number>| number.map(|number| format!(" {number}"));
-        let share = |share: Option<f64>| share.map(|share| format!(" {share}"));
-        let what = match step.verb().unwrap_or_default() {
-            "rounds" => {
-                let senders = match step.senders {
-                    Senders::Random => "a random sender",
-                    Senders::One => "one sender",
-                    Senders::All => "all send",
-                };
-                Some(format!(" {}, {senders}", step.rounds.unwrap_or(0)))
+            "healed_s" => {
+                let heals = self.rows.iter().filter(|row| row.step == "heal");
+                heals.map(|row| row.healed_s.unwrap_or(f64::INFINITY)).reduce(f64::max)
             }
-            "wait" => step.wait.map(|time| format!(" {time:?}")),
-            "crash" => number(step.crash),
-            "pause" => number(step.pause),
-            "leave" => number(step.leave),
-            "flap" => share(step.flap),
-            "cut-one-way" => share(step.cut_one_way),
-            "split" => step.split.map(|sides| format!(" {sides}")),
-            "join" => step.join.map(|nodes| format!(" {nodes}")),
-            _ => None,
-        };
-        let step = format!("{}{}", step.verb().unwrap_or_default(), what.unwrap_or_default());
-        Self { step, ..Self::default() }
-    }
-
-    /// Takes one round in.
-    pub(super) fn round(&mut self, told: Told, missing: Vec<(usize, usize)>) {
-        let rounds = self.rounds.get_or_insert_default();
-        let (rmr, ldt) = (told.rmr(), told.ldt as f64 / 1e6);
-        let share =
-            |part: u64, whole: u64| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
-        if rounds.rounds == 0 {
-            rounds.rmr_first = rmr;
-            rounds.delivery_first = share(told.delivered, told.expected);
+            "delivery_first" => {
+                let crash = self.rows.iter().rposition(|row| row.step.starts_with("crash"));
+                let after = &self.rows[crash.unwrap_or(0)..];
+                after.iter().find_map(|row| row.metric(name))
+            }
+            "joins" => Some(self.sum.joins as f64),
+            "evictions" => Some(self.sum.evictions as f64),
+            _ => self.rows.iter().rev().find_map(|row| row.metric(name)),
         }
-        let listed = missing.iter().map(|(sender, node)| (rounds.rounds, *sender, *node));
-        let room = LISTED.saturating_sub(rounds.misses.len());
-        rounds.misses.extend(listed.take(room));
-        if rounds.first.len() < LISTED {
-            rounds.first.push((rmr, ldt));
+    }
+
+    /// Takes a step's row in.
+    pub(super) fn push(&mut self, mut row: Row) {
+        let sum = &mut self.sum;
+        sum.messages += row.messages;
+        sum.bytes += row.bytes;
+        sum.joins += row.joins;
+        sum.evictions += row.evictions;
+        if let Some(rounds) = &mut row.rounds {
+            self.per_round.append(&mut rounds.each);
         }
-        rounds.rounds += 1;
-        let mean = |mean: f64, new: f64| mean + (new - mean) / rounds.rounds as f64;
-        rounds.rmr = mean(rounds.rmr, rmr);
-        rounds.ldh = mean(rounds.ldh, told.ldh.into());
-        rounds.ldt_ms = mean(rounds.ldt_ms, ldt);
-        rounds.rmr_max = rounds.rmr_max.max(rmr);
-        rounds.ldh_max = rounds.ldh_max.max(told.ldh);
-        rounds.ldt_max_ms = rounds.ldt_max_ms.max(ldt);
-        rounds.expected += told.expected;
-        rounds.missed += told.expected - told.delivered;
-        rounds.delivery = share(rounds.expected - rounds.missed, rounds.expected);
-        rounds.twice += told.twice;
-        rounds.payloads += told.payloads;
-        rounds.last.push(told.ldt);
-        rounds.delays.extend(&told.delays);
-        self.take(told);
+        self.rows.push(row);
     }
 
-    /// Takes in what was sent, and what is known by now.
-    pub(super) fn take(&mut self, told: Told) {
-        let Frames { messages, bytes } = told.all();
-        self.messages += messages;
-        self.bytes += bytes;
-        self.joins += told.links;
-        for (kind, frames) in told.sent {
-            let sum = self.kinds.entry(kind).or_default();
-            *sum = (sum.0 + frames.messages, sum.1 + frames.bytes);
-        }
-        self.evictions = self.kinds.get(EVICTIONS).map_or(0, |sum| sum.0);
-    }
-
-    /// Microseconds to each delivery, until nothing more comes.
-    pub(super) fn delays_us(&self) -> impl Iterator<Item = u32> {
-        let delays = self.rounds.as_ref().map(|rounds| rounds.delays.iter());
-        delays.into_iter().flatten().map(|delay| u32::try_from(delay / 1000).unwrap_or(u32::MAX))
-    }
-
-    /// Nothing more comes: the percentiles of all that did.
+    /// No more rows come: the means over all rounds.
     pub(super) fn close(&mut self) {
-        if let Some(rounds) = &mut self.rounds {
-            let ms = |nanoseconds: u64| nanoseconds as f64 / 1e6;
-            rounds.p50_ms = ms(percentile(&mut rounds.delays, 0.5));
-            rounds.p99_ms = ms(percentile(&mut rounds.delays, 0.99));
-            rounds.ldt_p99_ms = ms(percentile(&mut rounds.last, 0.99));
-            rounds.delays = Vec::new();
-        }
+        let all = self.rows.iter().filter_map(|row| row.rounds.as_ref());
+        let (expected, missed) =
+            all.fold((0, 0), |sum, row| (sum.0 + row.expected, sum.1 + row.missed));
+        let rounds = self.per_round.len().max(1) as f64;
+        let mean = |of: fn(&Round) -> f64| self.per_round.iter().map(of).sum::<f64>() / rounds;
+        self.sum.rmr = mean(|round| round.rmr);
+        self.sum.ldh = mean(|round| round.ldh);
+        self.sum.ldt_ms = mean(|round| round.ldt_ms);
+        self.sum.delivery = share(expected - missed, expected);
     }
-}
-
-fn percentile(values: &mut [u64], share: f64) -> u64 {
-    if values.is_empty() {
-        return 0;
-    }
-    let at = ((values.len() - 1) as f64 * share).round() as usize;
-    *values.select_nth_unstable(at).1
 }

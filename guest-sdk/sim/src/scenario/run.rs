@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::play::Play;
+use super::play::{Far, Play};
 use super::report::Report;
 use super::{Finished, Rule, Scenario, Stage};
 use crate::network::nanoseconds;
@@ -61,7 +61,12 @@ impl Run {
     }
 
     /// Plays all steps. `progress` is told how many rounds of how many are over.
-    pub fn play(mut self, progress: &mut dyn FnMut(u32, u32)) -> Report {
+    pub fn play(self, progress: &mut dyn FnMut(u32, u32)) -> Report {
+        self.watch(&mut |far| progress(far.rounds, far.of))
+    }
+
+    /// The same, told how far it is in waits, too.
+    pub fn watch(mut self, progress: &mut dyn FnMut(Far)) -> Report {
         let mut report = certain(self.0.play(progress));
         let sim = &self.0.stage.sim;
         report.trace = sim.trace();

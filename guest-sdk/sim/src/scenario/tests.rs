@@ -3,6 +3,8 @@
 use super::*;
 use crate::{Baseline, Run};
 
+mod figures;
+
 const PUSH: Baseline = Baseline::Push { fanout: 4 };
 
 /// A scenario of five nodes with these steps.

@@ -32,7 +32,7 @@ const ROUND: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 /// The scenario's figures that real nodes show.
-const MEASURED: [&str; 10] = [
+const MEASURED: [&str; 11] = [
     "rmr",
     "ldt_ms",
     "ldt_p99_ms",
@@ -43,11 +43,23 @@ const MEASURED: [&str; 10] = [
     "path",
     "healed_s",
     "heal_cycles",
+    "delivery_first",
 ];
 
 /// What real nodes don't count.
-const UNCOUNTED: [&str; 9] =
-    ["trace", "turns", "failures", "messages", "bytes", "kinds", "joins", "evictions", "ldh"];
+const UNCOUNTED: [&str; 11] = [
+    "trace",
+    "turns",
+    "failures",
+    "messages",
+    "bytes",
+    "kinds",
+    "joins",
+    "evictions",
+    "given_up",
+    "ldh",
+    "ldh_max",
+];
 
 /// Real nodes, about to play a scenario.
 pub struct Real {
@@ -82,17 +94,17 @@ type Answers<T> = BTreeMap<usize, anyhow::Result<T>>;
 
 /// A report of real nodes, without what they don't count.
 pub fn told(report: &Report) -> anyhow::Result<Value> {
-    let mut report = serde_json::to_value(report)?;
-    let rows = report["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    let without = |mut row: Value| {
+    let without = |row: &mut Value| {
         if let Some(row) = row.as_object_mut() {
-            row.retain(|name, _| !UNCOUNTED.contains(&name.as_str()) && name != "ldh_max");
+            row.retain(|name, _| !UNCOUNTED.contains(&name.as_str()));
         }
-        row
     };
-    let rows = rows.into_iter().map(without).collect();
-    report = without(report);
-    report["rows"] = Value::Array(rows);
+    let mut report = serde_json::to_value(report)?;
+    without(&mut report);
+    without(&mut report["sum"]);
+    for rows in ["rows", "per_round"] {
+        report[rows].as_array_mut().into_iter().flatten().for_each(without);
+    }
     Ok(report)
 }
 

@@ -1,192 +1,63 @@
-//! Tables of what simulations showed.
+//! What a run showed, for people.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use serde_json::{Value, json};
-use sim::{Baseline, METRICS, Report, Run, Scenario};
-
-use super::{Actor, Instead, Sim, progress, read};
+use serde_json::Value;
 
 /// One run, a line for each step.
 pub fn rows(report: &Value) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    println!("{}: {} nodes, seed {}", text(&report["about"]), report["nodes"], report["seed"]);
+    let about = match text(&report["about"]) {
+        "" => String::new(),
+        about => format!("{about}: "),
+    };
+    println!("{about}{} nodes, seed {}", report["nodes"], report["seed"]);
     for otherwise in report["otherwise"].as_array().into_iter().flatten() {
         println!("  otherwise than it says: {}", text(otherwise));
     }
     for row in report["rows"].as_array().into_iter().flatten() {
-        let number = |name: &str| row[name].as_f64().unwrap_or_default();
-        let mut line = format!("  {}:", text(&row["step"]));
-        if row["rmr"].is_number() {
-            line += &format!(" rmr {:.3},", number("rmr"));
-            if row["ldh"].is_number() {
-                line += &format!(" ldh {:.1},", number("ldh"));
-            }
-            line += &format!(
-                " ldt {:.0} ms, p50 {:.0} ms, p99 {:.0} ms, delivery {:.5},",
-                number("ldt_ms"),
-                number("p50_ms"),
-                number("p99_ms"),
-                number("delivery"),
-            );
-        }
-        if let Some(overlay) = row["overlay"].as_object() {
-            line += &format!(" {}", Value::Object(overlay.clone()));
-        } else if row["messages"].is_number() {
-            line += &format!(
-                " {} messages, {} bytes, {} joins, {} evictions",
-                row["messages"], row["bytes"], row["joins"], row["evictions"]
-            );
-        }
-        if let Some(seconds) = row["healed_s"].as_f64() {
-            let comma = if line.ends_with(':') { "" } else { "," };
-            line += &format!("{comma} one overlay after {seconds:.1} s");
-        }
-        if let Some(cycles) = row["heal_cycles"].as_u64() {
-            line += &format!(", healed after {cycles} cycles");
-        }
-        println!("{}", line.trim_end_matches([',', ':']));
+        println!("  {}", line(row));
     }
     if report["trace"].is_string() {
         println!("  trace {}", text(&report["trace"]));
     }
 }
 
-/// All scenarios that name what is to be reached, beside what others reached.
-pub fn report(sim: &Sim) -> anyhow::Result<()> {
-    let actor = Actor::of(sim)?;
-    let mut files: Vec<_> = std::fs::read_dir(&sim.scenarios)
-        .with_context(|| format!("no scenarios in {}", sim.scenarios.display()))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<std::io::Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|end| end == "toml"));
-    files.sort();
-    let mut all = Vec::new();
-    for file in files {
-        let scenario = read(&file, sim.instead)?;
-        if scenario.reach.is_empty() {
-            continue;
-        }
-        let mut means: BTreeMap<&String, f64> = BTreeMap::new();
-        for seed in &sim.seed {
-            let report = actor.play(&file, *seed, sim.instead)?;
-            for name in scenario.reach.keys() {
-                let value = metric(&report, name).unwrap_or(f64::NAN);
-                *means.entry(name).or_default() += value / sim.seed.len() as f64;
-            }
-        }
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let row = row(&name, &scenario, &means);
-        if !sim.json {
-            line(&row);
-        }
-        all.push(row);
-    }
-    if sim.json {
-        println!("{}", Value::Array(all));
-    }
-    Ok(())
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
-fn row(name: &str, scenario: &Scenario, means: &BTreeMap<&String, f64>) -> Value {
-    let judged = means.iter().map(|(name, value)| {
-        let reach = scenario.reach.get(*name).copied().unwrap_or_default();
-        // A millionth of the deliveries: seven digits of a mean of ones.
-        let met = if *name == "delivery" { *value + 1e-6 >= reach } else { *value <= reach };
-        ((*name).clone(), json!({ "is": value, "reach": reach, "met": met }))
-    });
-    json!({
-        "scenario": name, "about": scenario.about, "nodes": scenario.nodes,
-        "reference": scenario.reference, "figures": judged.collect::<serde_json::Map<_, _>>(),
-    })
-}
-
-fn line(row: &Value) {
-    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
-    println!("{} ({} nodes): {}", text("scenario"), row["nodes"], text("about"));
-    println!("    reference: {}", text("reference"));
-    for (name, figure) in row["figures"].as_object().into_iter().flatten() {
-        let number = |name: &str| figure[name].as_f64().unwrap_or(f64::NAN);
-        let met = if figure["met"] == true { "met" } else { "NOT met" };
-        println!("    {name}: {:.4} (to reach: {}) {met}", number("is"), number("reach"));
-    }
-}
-
-/// A metric of a report that came as JSON: as [`Report::metric`] has it.
-fn metric(report: &Value, name: &str) -> Option<f64> {
-    report["metrics"][name].as_f64()
-}
-
-/// Gossip beside the baselines, with and without crashes.
-pub fn compare(sim: &Sim) -> anyhow::Result<()> {
-    let actor = Actor::of(sim)?;
-    let nodes = sim.instead.nodes.unwrap_or(500);
-    let mut all = Vec::new();
-    for crashes in [0.0, 0.2] {
-        let text = format!(
-            "about = 'compare'\nnodes = {nodes}\npatience = '2s'\ncontacts = 1\n\
-             steps = [{{ wait = '30s' }}, {{ crash = {crashes:?} }}, {{ rounds = 20 }}]\n"
-        );
-        let file = Written::new("scenario.toml", text.as_bytes())?;
-        let seeds = &sim.seed;
-        let mut add = |name: &str, reports: Vec<Value>| {
-            let mean = |metric_name: &str| {
-                let values = reports.iter().filter_map(|report| metric(report, metric_name));
-                values.sum::<f64>() / reports.len() as f64
-            };
-            let figures: serde_json::Map<_, _> = METRICS
-                .iter()
-                .take(9)
-                .map(|name| ((*name).to_owned(), json!(mean(name))))
-                .collect();
-            all.push(json!({ "protocol": name, "crashes": crashes, "figures": figures }));
-        };
-        let played = seeds
-            .iter()
-            .map(|seed| actor.play(file.path(), *seed, Instead { nodes: None, ..sim.instead }));
-        add("gossip", played.collect::<anyhow::Result<_>>()?);
-        let baselines = [
-            Baseline::Flood { hops: 7 },
-            Baseline::Push { fanout: 4 },
-            Baseline::Hubs { each: 20 },
-        ];
-        for baseline in baselines {
-            let play = |seed: &u64| -> anyhow::Result<Value> {
-                let scenario = Scenario::read(&text)?;
-                let report: Report = Run::baseline(scenario, *seed, baseline).play(&mut progress);
-                Ok(serde_json::to_value(report)?)
-            };
-            add(baseline.name(), seeds.iter().map(play).collect::<anyhow::Result<_>>()?);
+fn line(row: &Value) -> String {
+    let number = |name: &str| row[name].as_f64().unwrap_or_default();
+    let mut parts = Vec::new();
+    if row["rmr"].is_number() && row["expected"] == 0 {
+        parts.push("no delivery was expected, as nobody was there to have any".into());
+    } else if row["rmr"].is_number() {
+        parts.push(format!("rmr {:.3}", number("rmr")));
+        if row["ldh"].is_number() {
+            parts.push(format!("ldh {:.1}", number("ldh")));
         }
+        parts.push(format!("ldt {:.0} ms", number("ldt_ms")));
+        parts.push(format!("p50 {:.0} ms, p99 {:.0} ms", number("p50_ms"), number("p99_ms")));
+        parts.push(format!("delivery {:.5}", number("delivery")));
     }
-    if sim.json {
-        println!("{}", Value::Array(all));
-        return Ok(());
+    if let Some(overlay) = row["overlay"].as_object() {
+        parts.push(Value::Object(overlay.clone()).to_string());
+    } else if row["messages"].is_number() {
+        parts.push(format!("{} messages, {} bytes", row["messages"], row["bytes"]));
+        parts.push(format!("{} joins, {} evictions", row["joins"], row["evictions"]));
     }
-    println!(
-        "{nodes} nodes, 10-50 ms, 20 messages of 1 KiB from random senders; for each message:"
-    );
-    println!(
-        "{:<29} {:>8} {:>9} {:>10} {:>6} {:>6} {:>7} {:>9}",
-        "", "crashed", "frames", "bytes", "rmr", "hops", "last ms", "delivery"
-    );
-    for row in &all {
-        let number = |name: &str| row["figures"][name].as_f64().unwrap_or(f64::NAN);
-        println!(
-            "{:<29} {:>7}% {:>9.0} {:>10.0} {:>6.2} {:>6.1} {:>7.0} {:>8.2}%",
-            row["protocol"].as_str().unwrap_or_default(),
-            row["crashes"].as_f64().unwrap_or_default() * 100.0,
-            number("messages"),
-            number("bytes"),
-            number("rmr"),
-            number("ldh"),
-            number("ldt_ms"),
-            number("delivery") * 100.0,
-        );
+    if let Some(seconds) = row["healed_s"].as_f64() {
+        parts.push(format!("one overlay after {seconds:.1} s"));
     }
-    Ok(())
+    if let Some(apart) = row["apart"].as_u64() {
+        parts.push(format!("NOT healed: {apart} overlays after {:.1} s", number("seconds")));
+    }
+    if let Some(cycles) = row["heal_cycles"].as_u64() {
+        parts.push(format!("healed after {cycles} cycles"));
+    }
+    let told = if parts.is_empty() { "" } else { ": " };
+    format!("{}{told}{}", text(&row["step"]), parts.join(", "))
 }
 
 /// A file for as long as it is needed.
@@ -209,5 +80,34 @@ impl Drop for Written {
     fn drop(&mut self) {
         // What is left in the temporary folder harms nobody.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_says_what_came_of_its_step_and_no_more() {
+        assert_eq!(line(&json!({ "step": "wait 5s" })), "wait 5s");
+        let sent = json!({
+            "step": "heal", "messages": 3, "bytes": 90, "joins": 1, "evictions": 2, "apart": 2,
+            "seconds": 60.0,
+        });
+        let told = "heal: 3 messages, 90 bytes, 1 joins, 2 evictions, \
+                    NOT healed: 2 overlays after 60.0 s";
+        assert_eq!(line(&sent), told);
+        // As real nodes tell it, which count no frames.
+        let mut rounds = json!({
+            "step": "rounds 5, one sender", "rmr": 0.1, "ldt_ms": 9.0, "p50_ms": 5.0,
+            "p99_ms": 9.0, "delivery": 1.0, "expected": 20, "heal_cycles": 1,
+        });
+        let told = "rounds 5, one sender: rmr 0.100, ldt 9 ms, p50 5 ms, p99 9 ms, \
+                    delivery 1.00000, healed after 1 cycles";
+        assert_eq!(line(&rounds), told);
+        rounds["expected"] = json!(0);
+        assert!(line(&rounds).contains("no delivery was expected"), "{}", line(&rounds));
     }
 }
