@@ -43,6 +43,6 @@ pub use scenario::{
     Far, Fault, METRICS, Number, Overlay, Picture, Play, Report, Round, Row, Run, Scenario, Stage,
     Step,
 };
-pub use simulation::{Failure, Role, Simulation};
+pub use simulation::{Datagrams, Failure, Role, Simulation};
 pub use table::{ActorKey, Thing};
 pub use tally::{Frames, LEAST_BODY, Tally, Told};

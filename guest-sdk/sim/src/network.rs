@@ -11,9 +11,10 @@ use crate::{ActorKey, Latency};
 
 /// How one pair of nodes, or all of them, are connected.
 ///
-/// Letters and link data travel over a transport: a lost datagram costs them time, a doubled one is
-/// dropped, and their order holds for each pair of actors. Publications, where no protocol carries
-/// them, are bare datagrams: they meet loss, doubling and reordering as they are.
+/// Letters and link data travel over a transport: a lost datagram costs them time, a late one what
+/// comes behind it too, a doubled one is dropped but takes its time on the line, and their order
+/// holds for each pair of actors. Publications, where no protocol carries them, are bare datagrams:
+/// they meet loss, doubling and reordering as they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Network {
     /// Shortest and longest time of a datagram from node to node.
@@ -29,7 +30,7 @@ pub struct Network {
     pub vanish: f64,
     /// Share that arrive twice.
     pub duplicate: f64,
-    /// Share that later ones may overtake.
+    /// Share that are late, by up to four times the longest delay: later ones overtake them.
     pub reorder: f64,
     /// A connection without a sign of life for so long is broken.
     pub patience: Duration,
@@ -116,9 +117,10 @@ pub(crate) struct Roads {
     pub last: BTreeMap<(ActorKey, ActorKey), u64>,
     /// Until when each node's line is busy.
     pub busy: BTreeMap<usize, u64>,
-    /// Datagrams lost and doubled so far.
+    /// Datagrams lost, doubled and late so far.
     pub lost: u64,
     pub doubled: u64,
+    pub late: u64,
 }
 
 /// The longest delay of an acknowledgement (RFC 9002, section 6.2).
@@ -177,7 +179,12 @@ impl Roads {
             if network.loss > 0.0 {
                 at += self.losses(from.node, to.node, network.loss, chance);
             }
-            self.doubled += u64::from(chance.happens(network.duplicate));
+            at += self.lateness(&network, chance);
+            if chance.happens(network.duplicate) {
+                // The second one is dropped, but has been on the line.
+                self.doubled += 1;
+                self.leaves(from.node, (now, bytes), network.bandwidth);
+            }
         }
         let last = self.last.entry((from, to)).or_default();
         // Never the same instant, so that order is plain to see.
@@ -197,6 +204,15 @@ impl Roads {
         }
         self.lost += u64::from(tries);
         cost
+    }
+
+    /// How much later than others a datagram comes.
+    fn lateness(&mut self, network: &Network, chance: &mut Chance) -> u64 {
+        if !chance.happens(network.reorder) {
+            return 0;
+        }
+        self.late += 1;
+        chance.below(nanoseconds(network.delay.1).saturating_mul(4))
     }
 
     /// When the last byte is on the line.
@@ -234,8 +250,9 @@ impl Roads {
             return Vec::new();
         }
         let mut at = now + self.draw(from.node, to.node, chance);
-        if chance.happens(network.reorder) {
-            at += chance.below(nanoseconds(network.delay.1) * 4);
+        let late = self.lateness(&network, chance);
+        if late > 0 {
+            at += late;
         } else {
             let last = self.last.entry((from, to)).or_default();
             *last = at.max(*last + 1);

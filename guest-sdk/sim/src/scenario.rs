@@ -68,6 +68,9 @@ pub struct Scenario {
     /// Share of packets that come twice.
     #[serde(default)]
     pub duplicate: f64,
+    /// Share of packets that are late: what comes behind them on the same way waits.
+    #[serde(default)]
+    pub reorder: f64,
     /// Bytes per second that a node sends; 0: any number.
     #[serde(default)]
     pub bandwidth: u64,
@@ -219,7 +222,7 @@ impl Scenario {
             loss: self.loss,
             vanish: self.vanish,
             duplicate: self.duplicate,
-            reorder: 0.0,
+            reorder: self.reorder,
             patience: self.patience,
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::event::{Cargo, Event, Parcel};
 use crate::links::Links;
 use crate::network::{Chance, Roads, nanoseconds};
@@ -35,6 +37,17 @@ pub struct Failure {
     pub actor: ActorKey,
     /// The error's text.
     pub why: String,
+}
+
+/// What became of datagrams on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Datagrams {
+    /// Lost; sent again, where a transport carries them.
+    pub lost: u64,
+    /// Come twice.
+    pub doubled: u64,
+    /// Overtaken by others, or having them wait behind it.
+    pub late: u64,
 }
 
 /// A whole cluster on one seed.
@@ -270,9 +283,9 @@ impl Simulation {
         self.turns
     }
 
-    /// Datagrams lost and doubled so far.
-    pub fn datagrams(&self) -> (u64, u64) {
-        (self.roads.lost, self.roads.doubled)
+    /// Datagrams lost, doubled and late so far.
+    pub fn datagrams(&self) -> Datagrams {
+        Datagrams { lost: self.roads.lost, doubled: self.roads.doubled, late: self.roads.late }
     }
 
     /// Turns that ended in an error, the first thousand.

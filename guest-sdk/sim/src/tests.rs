@@ -124,8 +124,8 @@ fn letters_arrive_once_and_in_order_on_a_rough_network() {
     let numbers = letters(&seen);
     assert!(numbers.len() > 500, "{}", numbers.len());
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u32));
-    let (lost, doubled) = sim.datagrams();
-    assert!(lost > 50 && doubled > 50, "{lost} lost, {doubled} doubled");
+    let Datagrams { lost, doubled, late } = sim.datagrams();
+    assert!(lost > 50 && doubled > 50 && late > 50, "{lost}, {doubled}, {late}");
 }
 
 #[test]

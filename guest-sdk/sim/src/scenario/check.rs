@@ -78,13 +78,17 @@ impl Scenario {
                 "delay = [{least:?}, {most:?}]: write the shortest first, and then the longest"
             ));
         }
-        for (name, share) in
-            [("loss", self.loss), ("vanish", self.vanish), ("duplicate", self.duplicate)]
-        {
+        let shares = [
+            ("loss", self.loss),
+            ("vanish", self.vanish),
+            ("duplicate", self.duplicate),
+            ("reorder", self.reorder),
+        ];
+        for (name, share) in shares {
             if !(0.0..=1.0).contains(&share) {
                 return Err(format!("{name} = {share:?}: write a share from 0.0 to 1.0"));
             }
-            if share == 1.0 && name != "duplicate" {
+            if share == 1.0 && ["loss", "vanish"].contains(&name) {
                 return Err(format!("{name} = 1.0: nothing would arrive; write less than 1.0"));
             }
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scenario;
 use super::row::{Round, Row, share};
+use crate::Datagrams;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +28,8 @@ pub struct Report {
     pub turns: u64,
     /// Turns that ended in an error.
     pub failures: usize,
+    /// Datagrams that were lost, doubled and late.
+    pub datagrams: Datagrams,
     /// Virtual seconds; on real nodes those of the clock.
     pub virtual_s: f64,
     /// What [`metric`](Self::metric) gives, by name.
@@ -87,6 +90,7 @@ impl Report {
             trace: String::new(),
             turns: 0,
             failures: 0,
+            datagrams: Datagrams::default(),
             virtual_s: 0.0,
             metrics: BTreeMap::new(),
             rows: Vec::new(),

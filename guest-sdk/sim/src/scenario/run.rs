@@ -71,6 +71,7 @@ impl Run {
         let sim = &self.0.stage.sim;
         report.trace = sim.trace();
         report.failures = sim.failures().len();
+        report.datagrams = sim.datagrams();
         report
     }
 }

@@ -47,7 +47,7 @@ const MEASURED: [&str; 11] = [
 ];
 
 /// What real nodes don't count.
-const UNCOUNTED: [&str; 11] = [
+const UNCOUNTED: [&str; 12] = [
     "trace",
     "turns",
     "failures",
@@ -59,6 +59,7 @@ const UNCOUNTED: [&str; 11] = [
     "given_up",
     "ldh",
     "ldh_max",
+    "datagrams",
 ];
 
 /// Real nodes, about to play a scenario.
@@ -203,6 +204,7 @@ fn refuse(scenario: &Scenario, processes: bool) -> anyhow::Result<usize> {
     let never = [
         ("bandwidth", scenario.bandwidth > 0),
         ("vanish", scenario.vanish > 0.0),
+        ("reorder", scenario.reorder > 0.0),
         ("drift", scenario.drift > 0),
     ];
     if let Some((name, _)) = never.into_iter().find(|(_, asked)| *asked) {
