@@ -19,6 +19,12 @@ impl Simulation {
         self.nodes[node].wall = wall.map(nanoseconds);
     }
 
+    /// Sets a node's wall clock, if it knows the time, forward by so many nanoseconds.
+    pub fn skew(&mut self, node: usize, ahead: i64) {
+        let wall = &mut self.nodes[node].wall;
+        *wall = wall.map(|wall| wall.saturating_add_signed(ahead));
+    }
+
     /// How many parts per million a node's clock goes too fast (below 0: too slow). Timers that
     /// run go on as they were.
     pub fn drift(&mut self, node: usize, parts: i32) {

@@ -15,6 +15,7 @@ mod play;
 mod report;
 mod row;
 mod run;
+mod sides;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,8 @@ pub use play::{Far, Play};
 pub use report::{METRICS, Picture, Report};
 pub use row::{Round, Row};
 pub use run::Run;
-pub use stage::{Finished, Stage};
+pub use sides::Sides;
+pub use stage::{Clock, Finished, Stage};
 
 /// A scenario. Keys that are not here are errors.
 #[derive(Clone, Debug, Deserialize)]
@@ -86,6 +88,9 @@ pub struct Scenario {
     /// Clocks go too fast or too slow by up to so many parts per million.
     #[serde(default)]
     pub drift: u32,
+    /// Clocks are ahead or behind by up to so long.
+    #[serde(default, deserialize_with = "span")]
+    pub skew: Duration,
     /// By what gossip chooses between neighbours.
     #[serde(default)]
     pub rule: Rule,
@@ -170,8 +175,8 @@ pub struct Step {
     pub restart: bool,
     /// See `restart`.
     pub fresh: bool,
-    /// The nodes are split into so many sides.
-    pub split: Option<u32>,
+    /// The nodes are split into these sides.
+    pub split: Option<Sides>,
     /// Cuts and splits end; time passes until all are one overlay again, or `timeout`.
     pub heal: bool,
     /// So many nodes, or this share, stand still for `time`, all at once.

@@ -172,8 +172,8 @@ impl Step {
                  which isn't simulated"
             ));
         }
-        if let Some(sides) = self.split.filter(|sides| !(2..=nodes).contains(&(*sides as usize))) {
-            return Err(format!("split = {sides}: write 2 or more sides, up to {nodes}"));
+        if let Some(sides) = &self.split {
+            sides.check(nodes).map_err(|why| format!("split = {sides}: {why}"))?;
         }
         if self.crashing >= nodes {
             let crashing = self.crashing;

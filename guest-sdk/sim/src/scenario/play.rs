@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::healing::Healing;
 use super::report::{METRICS, Report};
 use super::row::Row;
-use super::{Number, Overlay, Picture, Scenario, Senders, Stage, Step};
+use super::{Clock, Number, Overlay, Picture, Scenario, Senders, Stage, Step};
 use crate::Baseline;
-use crate::network::{Chance, pair};
+use crate::network::{Chance, nanoseconds, pair};
 
 /// A scenario on a stage: make one, [`play`](Play::play) it.
 pub struct Play<S> {
@@ -121,7 +121,12 @@ impl<S: Stage> Play<S> {
             };
             let drift = i64::from(self.scenario.drift);
             let parts = self.chance.below(2 * drift as u64 + 1) as i64 - drift;
-            self.stage.add(&contacts, parts as i32)?;
+            let skew = nanoseconds(self.scenario.skew);
+            let ahead = match skew {
+                0 => 0,
+                most => self.chance.below(2 * most + 1) as i64 - most as i64,
+            };
+            self.stage.add(&contacts, Clock { drift: parts as i32, skew: ahead })?;
         }
         Ok(())
     }
@@ -154,7 +159,11 @@ impl<S: Stage> Play<S> {
                     self.stage.restart(node, step.fresh)?;
                 }
             }
-            "split" => self.split(step.split.unwrap_or_default())?,
+            "split" => {
+                let nodes = self.stage.count();
+                let of = step.split.as_ref().map(|sides| sides.of(nodes, &mut self.chance));
+                self.stage.split(&of.unwrap_or_default())?;
+            }
             "heal" => match self.heal(step.timeout.unwrap_or(TIMEOUT * 12))? {
                 Ok(seconds) => row.healed_s = Some(seconds),
                 Err(parts) => row.apart = Some(parts),
@@ -309,15 +318,6 @@ impl<S: Stage> Play<S> {
         }
         self.stage.wait(time)?;
         cut.iter().try_for_each(|(a, b)| self.stage.mend(*a, *b))
-    }
-
-    fn split(&mut self, sides: u32) -> Result<(), S::Fault> {
-        let nodes = self.stage.count();
-        let mut of: Vec<u32> = (0..nodes).map(|node| node as u32 % sides.max(1)).collect();
-        for at in 0..nodes {
-            of.swap(at, at + self.chance.below((nodes - at) as u64) as usize);
-        }
-        self.stage.split(&of)
     }
 
     /// Seconds until all nodes are one overlay, or how many they are after all the time there was.

@@ -170,7 +170,7 @@ impl Row {
             "leave" => number(step.leave),
             "flap" => share(step.flap),
             "cut-one-way" => share(step.cut_one_way),
-            "split" => step.split.map(|sides| format!(" {sides}")),
+            "split" => step.split.as_ref().map(|sides| format!(" {sides}")),
             "join" => step.join.map(|nodes| format!(" {nodes}")),
             _ => None,
         };

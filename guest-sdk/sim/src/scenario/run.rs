@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::play::{Far, Play};
 use super::report::Report;
-use super::{Finished, Rule, Scenario, Stage};
+use super::{Clock, Finished, Rule, Scenario, Stage};
 use crate::network::nanoseconds;
 use crate::{Baseline, Component, Role, Simulation, Tally, World};
 
@@ -123,10 +123,11 @@ impl Stage for Simulated {
         self.sim.counts().map(Tally::tree).unwrap_or_default()
     }
 
-    fn add(&mut self, contacts: &[usize], drift: i32) -> Result<(), Infallible> {
+    fn add(&mut self, contacts: &[usize], clock: Clock) -> Result<(), Infallible> {
         let node = self.sim.node(None);
         self.sim.peers(node, contacts);
-        self.sim.drift(node, drift);
+        self.sim.drift(node, clock.drift);
+        self.sim.skew(node, clock.skew);
         let role = Role {
             name: PROTOCOL.into(),
             world: World::Protocol,

@@ -7,6 +7,15 @@ use crate::tally::Told;
 /// What came of a round, and who missed what: sender and node.
 pub type Finished = (Told, Vec<(usize, usize)>);
 
+/// How a node's clock is wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// Parts per million that it goes too fast.
+    pub drift: i32,
+    /// Nanoseconds that it is ahead when the node comes.
+    pub skew: i64,
+}
+
 /// Nodes that a scenario happens to: those of the simulator, or real ones. Nodes are counted from
 /// 0 in the order in which they came. What can't be done is a fault, never left out in silence.
 pub trait Stage {
@@ -25,8 +34,8 @@ pub trait Stage {
     /// Time since the first node came.
     fn now(&self) -> Duration;
 
-    /// A node comes, with a clock that is so many parts per million too fast. It knows these.
-    fn add(&mut self, contacts: &[usize], drift: i32) -> Result<(), Self::Fault>;
+    /// A node comes, with a clock that is wrong. It knows these.
+    fn add(&mut self, contacts: &[usize], clock: Clock) -> Result<(), Self::Fault>;
 
     /// All nodes of the beginning were added.
     fn begun(&mut self) -> Result<(), Self::Fault> {

@@ -107,7 +107,7 @@ fn a_step_that_makes_no_sense_is_refused() {
         "step 1: 10000000005 nodes with those that join: 100000 are the \
          most",
     );
-    check("{ split = 0 }", "step 1: split = 0: write 2 or more sides, up to 5");
+    check("{ split = 0 }", "step 1: split = 0: write 2 sides or more, up to 5");
     check("{ rounds = 2000000 }", "2000000 rounds in all: write 1000000 at most");
     check(
         "{ rounds = 1, bytes = 300000 }",

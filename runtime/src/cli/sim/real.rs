@@ -206,6 +206,7 @@ fn refuse(scenario: &Scenario, processes: bool) -> anyhow::Result<usize> {
         ("vanish", scenario.vanish > 0.0),
         ("reorder", scenario.reorder > 0.0),
         ("drift", scenario.drift > 0),
+        ("skew", !scenario.skew.is_zero()),
     ];
     if let Some((name, _)) = never.into_iter().find(|(_, asked)| *asked) {
         bail!("{name} can't be had on real nodes: play it without --real, or take it out");

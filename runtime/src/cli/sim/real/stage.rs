@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use rustix::process::Signal;
 use serde_json::json;
-use sim::scenario::Finished;
+use sim::scenario::{Clock, Finished};
 use sim::{Overlay, Stage};
 
 use super::{EAR, GOSSIP, LOOK, MEASURED, PATIENCE, ROUND, Real, place, share};
@@ -40,7 +40,7 @@ impl Stage for Real {
         self.began.elapsed()
     }
 
-    fn add(&mut self, _: &[usize], _: i32) -> anyhow::Result<()> {
+    fn add(&mut self, _: &[usize], _: Clock) -> anyhow::Result<()> {
         let node = self.count;
         if node > 0 {
             share(&self.places[0].native(), &self.places[node].native())?;
