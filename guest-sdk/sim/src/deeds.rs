@@ -70,7 +70,7 @@ impl Simulation {
         match effect {
             Effect::Connect { node } => self.connect(key, &node),
             Effect::Disconnect { link } => self.disconnect(key, link),
-            Effect::Transmit { link, body, .. } => self.transmit(key, link, body),
+            Effect::Transmit { link, class, body } => self.transmit(key, link, class, body),
             Effect::Deliver { topic, body } => self.deliver(key, &topic, body),
             // Nothing beyond the desk.
             _ => {}

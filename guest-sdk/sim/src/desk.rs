@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::table::Table;
-use crate::{ActorKey, BusError, Effect, Granted, Handle, Kind, Reading, Refusal, Thing};
+use crate::{ActorKey, BusError, Class, Effect, Granted, Handle, Kind, Reading, Refusal, Thing};
 
 mod effects;
 
@@ -44,8 +44,10 @@ pub struct Desk {
     pub pins: BTreeMap<String, bool>,
     /// Devices by name.
     pub devices: BTreeMap<String, Device>,
-    /// Bytes that each open link still takes.
+    /// Bytes that each open link takes of each class.
     pub links: BTreeMap<u32, usize>,
+    /// Bytes that are queued on links, by class.
+    queued: BTreeMap<(u32, Class), usize>,
     /// The number that the next child gets.
     pub next_number: u64,
     pub(crate) table: Table,
@@ -60,8 +62,10 @@ pub struct Desk {
 struct Before {
     table: Option<Table>,
     pins: Option<BTreeMap<String, bool>>,
-    /// The latest last.
+    /// Those that were closed.
     links: Vec<(u32, usize)>,
+    /// Bytes that were queued since.
+    queued: Vec<(u32, Class, usize)>,
 }
 
 impl Desk {
@@ -196,8 +200,9 @@ impl Desk {
         if let Some(pins) = before.pins {
             self.pins = pins;
         }
-        for (link, room) in before.links.into_iter().rev() {
-            self.links.insert(link, room);
+        self.links.extend(before.links);
+        for (link, class, bytes) in before.queued {
+            self.sent(link, class, bytes);
         }
         self.table.end_turn();
     }
@@ -218,10 +223,26 @@ impl Desk {
         self.table.find(thing)
     }
 
+    /// Bytes that are queued on a link, of a class.
+    pub(crate) fn queued(&self, link: u32, class: Class) -> usize {
+        self.queued.get(&(link, class)).copied().unwrap_or(0)
+    }
+
+    /// So many have left the queue. Gives how many are left.
+    pub(crate) fn sent(&mut self, link: u32, class: Class, bytes: usize) -> usize {
+        let left = self.queued(link, class).saturating_sub(bytes);
+        match left {
+            0 => self.queued.remove(&(link, class)),
+            left => self.queued.insert((link, class), left),
+        };
+        left
+    }
+
     /// The node was switched off: durable values and the manifest's grants stay.
     pub(crate) fn forget(&mut self) {
         self.table = Table::default();
         self.links.clear();
+        self.queued.clear();
         self.pins.clear();
     }
 

@@ -2,7 +2,7 @@
 
 use crate::network::Pair;
 use crate::tally::Mark;
-use crate::{ActorKey, Edge, LinkEvent, Message, Reason, Thing};
+use crate::{ActorKey, Class, Edge, LinkEvent, Message, Reason, Thing};
 
 /// A happening at a time.
 pub(crate) enum Event {
@@ -18,6 +18,8 @@ pub(crate) enum Event {
     Reachable { pair: Pair },
     /// A node goes on.
     Resume { node: usize },
+    /// The last byte of what a node sends is on its line. `again`: for the second time.
+    Sent { parcel: Box<Parcel>, life: u64, again: bool },
 }
 
 /// Cargo on its way from one actor to another.
@@ -39,7 +41,7 @@ pub(crate) enum Cargo {
     Gone { token: u64, reason: Reason },
     Hello { link: u32 },
     Welcome { link: u32 },
-    Data { link: u32, body: Vec<u8>, mark: Mark },
+    Data { link: u32, class: Class, body: Vec<u8>, mark: Mark },
     Bye { link: u32 },
     Timer { key: u64, generation: u64 },
     Link(LinkEvent),
@@ -54,6 +56,16 @@ pub(crate) struct Due {
 }
 
 impl Cargo {
+    /// Before what of its node it goes on the line: lower before higher. Opening and closing a link
+    /// goes with its control, as what is queued on a link that is closed is let go.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Data { class, .. } => *class,
+            Self::Hello { .. } | Self::Welcome { .. } | Self::Bye { .. } => Class::Control,
+            _ => Class::Command,
+        }
+    }
+
     /// Bytes on the wire, about.
     pub fn bytes(&self) -> usize {
         const HEADER: usize = 48;

@@ -14,6 +14,7 @@ mod deeds;
 mod desk;
 mod event;
 mod latency;
+mod line;
 mod links;
 mod machine;
 mod message;

@@ -8,7 +8,7 @@ use crate::event::{Cargo, Event, Parcel};
 use crate::network::Pair;
 use crate::simulation::{Actor, Simulation};
 use crate::tally::Mark;
-use crate::{ActorKey, LinkEvent, Message, Reason, Thing, World};
+use crate::{ActorKey, Class, LinkEvent, Message, Reason, Thing, World};
 
 /// A link between the same protocol on two nodes.
 pub(crate) struct Link {
@@ -126,7 +126,7 @@ impl Links {
     }
 }
 
-/// Bytes that a link's queue takes before it is full.
+/// Bytes that a link's queue of each class takes before it is full.
 const ROOM: usize = 256 << 10;
 
 impl Simulation {
@@ -230,13 +230,13 @@ impl Simulation {
         }
     }
 
-    pub(crate) fn transmit(&mut self, from: ActorKey, number: u32, body: Vec<u8>) {
+    pub(crate) fn transmit(&mut self, from: ActorKey, number: u32, class: Class, body: Vec<u8>) {
         if let Some(to) = self.links.get(number).map(|link| link.other(from)) {
             let mark = match &mut self.tally {
                 Some(tally) => tally.sent(from.node, &body),
                 None => Mark::default(),
             };
-            self.travel(from, to, Cargo::Data { link: number, body, mark });
+            self.travel(from, to, Cargo::Data { link: number, class, body, mark });
         }
     }
 
@@ -254,8 +254,8 @@ impl Simulation {
                 self.up(link, from, to)
             }
             Cargo::Welcome { link } if self.links.get(link).is_some() => self.up(link, from, to),
-            Cargo::Data { link, body, mark } => {
-                self.give_room(link, from, body.len());
+            Cargo::Data { link, class, body, mark } => {
+                self.give_room(link, from, class, body.len());
                 self.actors.get(&to)?.desk.links.get(&link)?;
                 if let Some(tally) = &mut self.tally {
                     tally.received(to.node, mark);
@@ -326,16 +326,14 @@ impl Simulation {
     }
 
     /// Bytes have left a queue. A queue that was more than half full tells so when it no longer is.
-    pub(crate) fn give_room(&mut self, link: u32, sender: ActorKey, bytes: usize) {
+    pub(crate) fn give_room(&mut self, link: u32, sender: ActorKey, class: Class, bytes: usize) {
         let Some(actor) = self.actors.get_mut(&sender) else {
             return;
         };
-        let Some(room) = actor.desk.links.get_mut(&link) else {
-            return;
-        };
-        let before = *room;
-        *room = (*room + bytes).min(ROOM);
-        if before < ROOM / 2 && *room >= ROOM / 2 {
+        let before = actor.desk.queued(link, class);
+        let after = actor.desk.sent(link, class, bytes);
+        let open = actor.desk.links.contains_key(&link);
+        if open && before > ROOM / 2 && after <= ROOM / 2 {
             self.local(sender, Cargo::Link(LinkEvent::Writable(link)), 1);
         }
     }

@@ -175,7 +175,7 @@ pub enum Kind {
 }
 
 /// How a link's bytes are queued against others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Membership and repair.
     Control,

@@ -1,13 +1,13 @@
 //! The network between simulated nodes: delays, losses, cuts, and what was on its way meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::event::Parcel;
-use crate::{ActorKey, Latency};
+use crate::{ActorKey, Class, Latency};
 
 /// How one pair of nodes, or all of them, are connected.
 ///
@@ -101,6 +101,9 @@ impl Outage {
     }
 }
 
+/// What waits for a node's line.
+pub(crate) type Line = BTreeMap<Class, VecDeque<Parcel>>;
+
 /// All roads between nodes.
 #[derive(Default)]
 pub(crate) struct Roads {
@@ -115,8 +118,8 @@ pub(crate) struct Roads {
     pub salt: u64,
     pub outages: BTreeMap<Pair, Outage>,
     pub last: BTreeMap<(ActorKey, ActorKey), u64>,
-    /// Until when each node's line is busy.
-    pub busy: BTreeMap<usize, u64>,
+    /// What waits for each node's line, while something is on it: by class, in order.
+    pub lines: BTreeMap<usize, Line>,
     /// Datagrams lost, doubled and late so far.
     pub lost: u64,
     pub doubled: u64,
@@ -168,22 +171,19 @@ impl Roads {
         &mut self,
         from: ActorKey,
         to: ActorKey,
-        (now, bytes): (u64, usize),
+        now: u64,
         chance: &mut Chance,
     ) -> u64 {
         let mut at = now + LOCAL;
         if from.node != to.node {
             let network = *self.of(pair(from.node, to.node));
-            let leaves = self.leaves(from.node, (now, bytes), network.bandwidth);
-            at = leaves + self.draw(from.node, to.node, chance);
+            at = now + self.draw(from.node, to.node, chance);
             if network.loss > 0.0 {
                 at += self.losses(from.node, to.node, network.loss, chance);
             }
             at += self.lateness(&network, chance);
-            if chance.happens(network.duplicate) {
-                // The second one is dropped, but has been on the line.
-                self.doubled += 1;
-                self.leaves(from.node, (now, bytes), network.bandwidth);
+            if network.bandwidth == 0 {
+                self.doubled += u64::from(chance.happens(network.duplicate));
             }
         }
         let last = self.last.entry((from, to)).or_default();
@@ -215,17 +215,6 @@ impl Roads {
         chance.below(nanoseconds(network.delay.1).saturating_mul(4))
     }
 
-    /// When the last byte is on the line.
-    fn leaves(&mut self, node: usize, (now, bytes): (u64, usize), bandwidth: u64) -> u64 {
-        if bandwidth == 0 {
-            return now;
-        }
-        let busy = self.busy.entry(node).or_default();
-        let takes = (bytes as u64).saturating_mul(1_000_000_000) / bandwidth;
-        *busy = now.max(*busy) + takes;
-        *busy
-    }
-
     fn draw(&self, a: usize, b: usize, chance: &mut Chance) -> u64 {
         let network = self.of(pair(a, b));
         let (least, most) = (nanoseconds(network.delay.0), nanoseconds(network.delay.1));
@@ -242,7 +231,7 @@ impl Roads {
         chance: &mut Chance,
     ) -> Vec<u64> {
         if from.node == to.node {
-            return vec![self.transport(from, to, (now, 0), chance)];
+            return vec![self.transport(from, to, now, chance)];
         }
         let network = *self.of(pair(from.node, to.node));
         if chance.happens(network.loss) {

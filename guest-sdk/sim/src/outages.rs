@@ -89,8 +89,8 @@ impl Simulation {
     /// What became of cargo that vanished on its way: only a link's bytes do, where the network
     /// says so.
     fn lost(&mut self, parcel: Parcel) {
-        if let Cargo::Data { link, body, .. } = parcel.cargo {
-            self.give_room(link, parcel.from, body.len());
+        if let Cargo::Data { link, class, body, .. } = parcel.cargo {
+            self.give_room(link, parcel.from, class, body.len());
         }
     }
 
@@ -118,6 +118,7 @@ impl Simulation {
             actor.desk.forget();
         }
         self.nodes[node].paused = None;
+        self.roads.lines.remove(&node);
         self.links.forget(node);
         for other in self.nodes[node].met.clone() {
             self.lose(pair(node, other));
@@ -190,7 +191,6 @@ impl Simulation {
                 return self.hold(parcel);
             }
         }
-        let bytes = parcel.cargo.bytes();
         let vanish = self.roads.usual.vanish;
         if vanish > 0.0
             && from.node != to.node
@@ -199,7 +199,15 @@ impl Simulation {
         {
             return self.lost(parcel);
         }
-        let at = self.roads.transport(from, to, (self.now, bytes), &mut self.chance);
+        if from.node != to.node && self.bandwidth(&parcel) > 0 {
+            return self.wait_for_line(parcel);
+        }
+        self.leave_node(parcel);
+    }
+
+    /// A parcel is on the road.
+    pub(crate) fn leave_node(&mut self, parcel: Parcel) {
+        let at = self.roads.transport(parcel.from, parcel.to, self.now, &mut self.chance);
         self.schedule(at, Event::Arrive { parcel, life: None });
     }
 

@@ -373,6 +373,11 @@ impl Simulation {
             Event::Broken { pair, number } => self.broken(pair, number),
             Event::Reachable { pair } => self.tell_reachable(pair),
             Event::Resume { node } => self.resume(node),
+            Event::Sent { parcel, life, again } => {
+                if lives(self, parcel.from.node, life) {
+                    self.sent(*parcel, again);
+                }
+            }
         }
     }
 }

@@ -74,12 +74,13 @@ impl Desk {
                 let room = self.links.remove(link).ok_or(Refusal::BadHandle)?;
                 self.before.links.push((*link, room));
             }
-            Effect::Transmit { link, body, .. } => {
+            Effect::Transmit { link, class, body } => {
                 self.protocol()?;
-                let room = self.links.get_mut(link).ok_or(Refusal::BadHandle)?;
-                let left = room.checked_sub(body.len()).ok_or(Refusal::OverLimit)?;
-                self.before.links.push((*link, *room));
-                *room = left;
+                let room = *self.links.get(link).ok_or(Refusal::BadHandle)?;
+                let queued = self.queued.entry((*link, *class)).or_default();
+                limit(*queued + body.len(), room)?;
+                *queued += body.len();
+                self.before.queued.push((*link, *class, body.len()));
             }
             Effect::Deliver { body, .. } => {
                 self.protocol()?;
