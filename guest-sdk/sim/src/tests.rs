@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::*;
 
 mod actors;
+mod effects;
 
 type Turn = dyn Fn(&mut Desk, Option<Message>) -> Result<(), String>;
 
