@@ -1,6 +1,7 @@
 //! What a run showed, for people.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -65,7 +66,9 @@ pub struct Written(PathBuf);
 
 impl Written {
     pub fn new(name: &str, bytes: &[u8]) -> anyhow::Result<Self> {
-        let name = format!("edge-host-{}-{name}", std::process::id());
+        static WRITTEN: AtomicU32 = AtomicU32::new(0);
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let name = format!("edge-host-{}-{number}-{name}", std::process::id());
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, bytes).with_context(|| format!("can't write {}", file.display()))?;
         Ok(Self(file))
