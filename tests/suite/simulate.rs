@@ -1,6 +1,8 @@
 //! The simulator plays components: the same bytes that nodes run, and what they do is what the same
 //! source does natively.
 
+mod tables;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -11,7 +13,7 @@ use serde_json::Value;
 use sim::{Run, Scenario};
 use tests::guests::repository;
 
-use crate::fixture::layered;
+use crate::fixture::{error_line, layered};
 use crate::nodes;
 
 fn scenario(nodes: usize) -> Scenario {
@@ -101,10 +103,21 @@ fn the_command_line_plays_a_scenario_and_says_what_is_wrong_with_one() -> Result
     let folder = tempfile::tempdir()?;
     let why = String::from_utf8(play(Path::new("report"), &["--svg", "nowhere"])?.stderr)?;
     assert!(why.contains("--svg draws the runs of one scenario"), "{why}");
+    let line = |output: &std::process::Output| {
+        assert!(!output.status.success());
+        error_line(&String::from_utf8_lossy(&output.stderr))
+    };
     let bad = folder.path().join("bad.toml");
     std::fs::write(&bad, "nodes = 5\nsteps = [{ dance = 3 }]\n")?;
-    let output = play(&bad, &[])?;
-    let why = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && why.contains("dance"), "{why}");
+    let why = line(&play(&bad, &[])?);
+    assert!(why.contains("bad.toml can't be played: line 2: unknown field `dance`"), "{why}");
+    // Before anything is built: there is nothing to build here.
+    let mut elsewhere = Command::new(&program);
+    let why = line(&elsewhere.current_dir(&folder).args(["sim", "bad.toml"]).output()?);
+    assert!(why.contains("can't be played"), "{why}");
+    let why = line(&play(&file, &["--nodes", "1"])?);
+    assert!(why.ends_with("nodes = 1: write 2 to 100000"), "{why}");
+    let why = line(&play(Path::new("reprot"), &["--native"])?);
+    assert!(why.contains("can't read reprot") && why.contains("`report`"), "{why}");
     Ok(())
 }

@@ -20,7 +20,7 @@ impl Healing {
         Self { crashed: now, whole: None, rounds: 0 }
     }
 
-    /// A round that began then reached all, or did not. Gives the cycles that had passed before
+    /// A round that began then reached all there were, or did not. Gives the cycles that had passed before
     /// the first of enough in a row that did; one that has begun is one.
     pub fn round(&mut self, began: Duration, all: bool, cycle: Duration) -> Option<u32> {
         self.rounds += 1;

@@ -254,7 +254,7 @@ impl<S: Stage> Play<S> {
             }
             self.stage.until(began + timeout)?;
             let (told, missing) = self.stage.finish()?;
-            let all = told.delivered == told.expected;
+            let all = told.delivered == told.expected && told.expected > 0;
             if let Some(healing) = &mut self.healing {
                 row.heal_cycles = healing.round(began, all, self.scenario.cycle);
                 row.unhealed = healing.could();

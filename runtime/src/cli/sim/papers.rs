@@ -19,8 +19,9 @@ struct Line {
 /// Why ours differs.
 #[derive(Clone, Copy)]
 enum Why {
-    /// It hangs on how many nodes there are: of as many as in the paper there is this reason.
-    Count(&'static str),
+    /// It hangs on how many nodes there are: whether it grows with them, what the paper says, and
+    /// the reason where their number is none.
+    Count(bool, f64, &'static str),
     /// Whatever their number.
     Always(&'static str),
 }
@@ -108,14 +109,18 @@ fn overlay(seen: &Value, nodes: usize) -> Vec<Line> {
             paper: ".00092",
             ours: clustering,
             same: clustering <= 0.00092,
-            why: Why::Count("two or three of five neighbours are chosen for being near"),
+            why: Why::Count(
+                false,
+                0.00092,
+                "two or three of five neighbours are chosen for being near",
+            ),
         },
         Line {
             name: "  shortest path".into(),
             paper: "6.38542",
             ours: path,
             same: near(path, 6.38542),
-            why: Why::Count("more neighbours, so shorter ways"),
+            why: Why::Count(true, 6.38542, "more neighbours, so shorter ways"),
         },
         Line {
             name: "  neighbours".into(),
@@ -138,14 +143,18 @@ fn broadcast(rows: &Value, nodes: usize) -> Vec<Line> {
         paper: "9999",
         ours: each(row, "post"),
         same: near(each(row, "post"), 9999.0),
-        why: Why::Count("as many more as are redundant"),
+        why: Why::Count(true, 9999.0, "as many more as are redundant"),
     };
     let names = |paper, row: usize| Line {
         name: "  names".into(),
         paper,
         ours: each(row, "have"),
         same: false,
-        why: Why::Count("names go only to neighbours outside the tree, and several in one frame"),
+        why: Why::Count(
+            true,
+            29987.0,
+            "names go only to neighbours outside the tree, and several in one frame",
+        ),
     };
     let redundancy = |row: usize| {
         let ours = rows[row]["rmr"].as_f64().unwrap_or(f64::NAN);
@@ -171,7 +180,7 @@ fn broadcast(rows: &Value, nodes: usize) -> Vec<Line> {
             paper: "9.0",
             ours: hops,
             same: near(hops, 9.0),
-            why: Why::Count("trees of the shortest times, not of the fewest hops"),
+            why: Why::Count(true, 9.0, "trees of the shortest times, not of the fewest hops"),
         },
     ]
 }
@@ -223,9 +232,15 @@ fn near(ours: f64, paper: f64) -> bool {
 impl Line {
     fn why(&self, nodes: usize) -> String {
         match self.why {
-            _ if self.same || self.ours.is_nan() => String::new(),
-            Why::Count(_) if nodes != NODES => format!("{nodes} nodes, not {NODES}"),
-            Why::Count(why) | Why::Always(why) => why.into(),
+            _ if self.same => String::new(),
+            _ if self.ours.is_nan() => "too few nodes or messages to see it".into(),
+            // Only if it differs in the direction in which that would have it differ.
+            Why::Count(grows, paper, _)
+                if nodes != NODES && (nodes < NODES) == ((self.ours < paper) == grows) =>
+            {
+                format!("{nodes} nodes, not {NODES}")
+            }
+            Why::Count(_, _, why) | Why::Always(why) => why.into(),
         }
     }
 }
@@ -241,10 +256,41 @@ fn tell(sim: &Sim, (seed, nodes): (u64, usize), lines: &[Line], all: &mut Vec<Va
         let Line { name, paper, ours, .. } = line;
         let why = line.why(nodes);
         if !sim.json {
-            println!("{name:<42} {paper:>24} {ours:>12.5}  {why}");
+            let ours = match ours {
+                ours if ours.is_nan() => "not seen".into(),
+                ours if ours.is_infinite() => "never".into(),
+                ours => format!("{ours:.5}"),
+            };
+            println!("{name:<42} {paper:>24} {ours:>12}  {why}");
         }
         all.push(json!({
             "seed": seed, "name": name.trim(), "paper": paper, "ours": ours, "why": why,
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(ours: f64, grows: bool, nodes: usize) -> String {
+        let line = Line {
+            name: "it".into(),
+            paper: "9",
+            ours,
+            same: near(ours, 9.0),
+            why: Why::Count(grows, 9.0, "by design"),
+        };
+        line.why(nodes)
+    }
+
+    #[test]
+    fn fewer_nodes_are_a_reason_only_for_what_fewer_would_bring_about() {
+        assert_eq!(why(9.1, true, 10_000), "");
+        assert_eq!(why(5.0, true, 10_000), "by design");
+        assert_eq!(why(5.0, true, 30), "30 nodes, not 10000");
+        assert_eq!(why(15.0, true, 30), "by design");
+        assert_eq!(why(15.0, false, 30), "30 nodes, not 10000");
+        assert_eq!(why(f64::NAN, true, 30), "too few nodes or messages to see it");
     }
 }
