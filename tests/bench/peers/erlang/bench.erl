@@ -1,7 +1,7 @@
 %% Erlang/OTP's side of the local rows: bench:main([Row, Milliseconds, "name=value" ...]) prints the
 %% row's figure. What each row does is written where the rows are, in src/rows.
 -module(bench).
--export([main/1, player/2, echo/0, sized/3, ask/2]).
+-export([main/1, player/2, echo/0, sized/3, ask/2, in_process/1]).
 
 main([Row, Ms | Parameters]) ->
     Given = maps:from_list([{list_to_atom(N), V} || [N, V] <- [string:split(P, "=") || P <- Parameters]]),
@@ -242,9 +242,11 @@ repeated(Wanted, Ns, Work, Run) ->
 %% The first process of a program is not like the others.
 in_process(Fun) ->
     Home = self(),
-    spawn_opt(fun() -> Home ! {result, Fun()} end, [{min_heap_size, 4000000}]),
+    Options = [monitor, {min_heap_size, 4000000}],
+    {_, Ref} = spawn_opt(fun() -> Home ! {result, Fun()} end, Options),
     receive
-        {result, Result} -> Result
+        {result, Result} -> Result;
+        {'DOWN', Ref, process, _, Why} -> exit(Why)
     end.
 
 resident() ->

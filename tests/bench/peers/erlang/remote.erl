@@ -3,11 +3,11 @@
 -module(remote).
 -export([main/1, far/0, certify/1, tally/0]).
 
-main([Row, Ms, Transport, Port, Options | Parameters]) ->
+main([Row, Ms, Transport, Port, Options, Sockets | Parameters]) ->
     Given = maps:from_list([{list_to_atom(N), V} || [N, V] <- [string:split(P, "=") || P <- Parameters]]),
     try
-        Far = start_far(Transport, Port, Options),
-        Figure = row(list_to_atom(Row), list_to_integer(Ms), Far, Given),
+        Far = start_far(Transport, Port, Options, Sockets),
+        Figure = bench:in_process(fun() -> row(list_to_atom(Row), list_to_integer(Ms), Far, Given) end),
         io:format("~w~n", [float(Figure)]),
         halt(0)
     catch
@@ -99,7 +99,7 @@ tally(Next, Half) ->
 
 %% The far node: there until the near one is gone.
 
-start_far(Transport, Port, Options) ->
+start_far(Transport, Port, Options, Sockets) ->
     Erl = os:find_executable("erl"),
     Tls = case Transport of
         "tls" -> ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Options];
@@ -107,7 +107,7 @@ start_far(Transport, Port, Options) ->
     end,
     Arguments = ["-noshell", "-noinput", "-pa", filename:dirname(code:which(?MODULE)),
         "-sname", "far@localhost", "-setcookie", "bench", "-start_epmd", "false",
-        "-erl_epmd_port", Port] ++ Tls ++ ["-run", "remote", "far"],
+        "-erl_epmd_port", Port, "-kernel", "inet_dist_listen_options", Sockets] ++ Tls ++ ["-run", "remote", "far"],
     open_port({spawn_executable, Erl}, [{args, Arguments}]),
     reach(far@localhost, 500).
 
