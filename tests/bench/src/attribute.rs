@@ -63,7 +63,7 @@ fn raw(bench: &Bench, folder: &Path) -> anyhow::Result<()> {
     let data = folder.join("raw.data");
     let mut command = record(&data);
     command.arg(bench.ours.programs.join("bench-raw"));
-    command.args(["share", "3000", "actors=1", "batch=8", "names=1"]);
+    command.args(["component_share", "3000", "actors=1", "batch=8", "names=1"]);
     let output = command.arg(format!("component={}", module.display())).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let rate: f64 = said.trim().parse().with_context(|| format!("bench-raw said {said:?}"))?;

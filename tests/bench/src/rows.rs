@@ -1,6 +1,6 @@
 //! The rows, in the order of `bench.json`'s documentation. Each says what is done on both sides.
 //!
-//! All sides run one at a time, at the same priority, on all cores, without pinning.
+//! All sides run one at a time, at the same priority, on the processors that this program may use.
 
 mod gossip;
 mod local;
@@ -10,7 +10,7 @@ mod remote;
 mod spawn;
 
 use crate::Bench;
-use crate::row::Row;
+use crate::row::{Measure, Row};
 
 pub use local::{number, ring};
 
@@ -24,6 +24,26 @@ pub const GUESTS: [(&str, &str); 7] = [
     ("nursery", "tests/bench/guests/nursery"),
     ("hog", "tests/bench/guests/hog"),
 ];
+
+/// The side that calls a component's one module by itself, as a node does, without a node: the
+/// limit. The side "raw wasmtime" calls the component, through the layer that a node leaves out.
+pub const MODULE: &str = "raw core module";
+
+/// A raw side; it is given the guests by what it calls them.
+fn raw(
+    bench: &Bench,
+    row: &str,
+    guests: &[(&str, &str)],
+    parameters: &[&str],
+) -> anyhow::Result<Measure> {
+    let guests: Vec<String> = guests
+        .iter()
+        .map(|(name, guest)| format!("{name}={}", bench.ours.guest(guest).display()))
+        .collect();
+    let all: Vec<&str> =
+        guests.iter().map(String::as_str).chain(parameters.iter().copied()).collect();
+    bench.peers.program("bench-raw", row, bench.ms, &all)
+}
 
 /// Makes a row ready to be measured.
 type Make = fn(&Bench) -> Row;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use bench::{Run, sized};
 use serde_json::{Value, json};
 
+use super::{MODULE, raw};
 use crate::Bench;
 use crate::ours::Node;
 use crate::row::{Better, Measure, Row};
@@ -16,11 +17,19 @@ use crate::row::{Better, Measure, Row};
 const LIMITS: &str = "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384\n";
 
 /// One actor asks another, waits for the answer, asks again: 64 bytes there and 64 back, each
-/// round trip timed by itself, the median of all. Ours is `ask` with its deadline; the peers'
-/// is their own call with a timeout, where they have one.
+/// round trip timed by itself, the median of all. Ours is `ask` with its deadline; the peers' is
+/// their own call with a timeout, where they have one. Ours, the BEAM's and RUSM's asking side is
+/// an actor; kameo's and ractor's is a task beside the actors. RUSM's component takes the time by
+/// its own clock, and knows of no deadline.
+///
+/// The limit: the same two guests' modules, a call of one with the question and of the other with
+/// the answer. No mailbox, scheduler, deadline or check of a handle is in it.
 pub fn local_ask_p50(bench: &Bench) -> Row {
+    let guests = [("conductor", "conductor"), ("player", "player")];
     Row::new("local_ask_p50", "µs", Better::Lower, "erlang")
+        .limit(MODULE)
         .side("ours", ask(bench))
+        .side(MODULE, raw(bench, "module_ask", &guests, &[]))
         .side("erlang", bench.peers.erlang("ask", bench.ms, &[]))
         .side("kameo", bench.peers.program("bench-native", "kameo_ask", bench.ms, &[]))
         .side("ractor", bench.peers.program("bench-native", "ractor_ask", bench.ms, &[]))
@@ -41,12 +50,20 @@ fn ask(bench: &Bench) -> anyhow::Result<Measure> {
 }
 
 /// 1,000 actors in a ring, one token of 64 bytes that goes round: letters between actors a second,
-/// until the token has made all its hops and its last holder has said so.
+/// until the token has made all its hops and its last holder has said so. Our mailboxes are bounded
+/// (16,384); the BEAM's, ractor's and RUSM's always are not, and kameo's is not here: a bounded one
+/// that is full holds its sender up, and a ring of those stands still. RUSM's ring is of 300.
+///
+/// The limit: as many instances of the same guest's module on one core, each called with the token
+/// that the one before sent. It leaves out mailboxes, scheduling and checks.
 pub fn ring_1000_one(bench: &Bench) -> Row {
     rings(bench, "ring_1000_one", 1000, 1)
 }
 
 /// The same ring with a token for each actor, all under way at once, until the last one is done.
+///
+/// The limit: on each core its part of as many instances, called with as many tokens at a time as
+/// the ring's activations had on average; the rates of all cores together.
 pub fn ring_1000_many(bench: &Bench) -> Row {
     rings(bench, "ring_1000_many", 1000, 1000)
 }
@@ -59,12 +76,16 @@ pub fn ring_10000_many(bench: &Bench) -> Row {
 fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
     let parameters = [format!("size={size}"), format!("tokens={tokens}")];
     let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
-    let peers = &bench.peers;
+    let (peers, batch) = (&bench.peers, Rc::new(Cell::new(1)));
+    // One token keeps one core busy.
+    let busy = cores().min(tokens);
     let row = Row::new(key, "letters/s", Better::Higher, "erlang")
-        .side("ours", ring_rate(bench, size, tokens))
+        .limit(MODULE)
+        .side("ours", ring_rate(bench, size, tokens, batch.clone()))
         .side("erlang", peers.erlang("ring", bench.ms, &parameters))
         .side("kameo", peers.program("bench-native", "kameo_ring", bench.ms, &parameters))
-        .side("ractor", peers.program("bench-native", "ractor_ring", bench.ms, &parameters));
+        .side("ractor", peers.program("bench-native", "ractor_ring", bench.ms, &parameters))
+        .side(MODULE, Ok(times(busy, raw_share(bench, "module_share", size, busy, Some(batch)))));
     // RUSM holds some 340 components at once: a ring of 300, a token each or one.
     let parameters = ["size=300", if tokens == 1 { "tokens=1" } else { "tokens=300" }];
     row.side("rusm (ring of 300)", peers.rusm("ring", bench.ms, &parameters))
@@ -77,52 +98,70 @@ const RING: usize = 1000;
 /// component: on each core its part of as many instances pass tokens on, as many in a call as the
 /// ring's activations had on average. Letters between actors a second and core; all cores are busy
 /// on both sides. With one instance on a core all of it stays in the cache.
+///
+/// The peer goes through wasmtime's component layer, as a host without a layer of its own would.
+/// The limit calls the component's module by itself, as a node does: letters are lowered, lists are
+/// checked and what is sent is copied on both sides; mailboxes, scheduling, handles and limits are
+/// ours alone.
 pub fn call_share(bench: &Bench) -> Row {
-    let batch = Rc::new(Cell::new(1));
+    let (batch, cores) = (Rc::new(Cell::new(1)), cores());
+    let some = || Some(batch.clone());
     Row::new("call_share", "letters/s and core", Better::Higher, "raw wasmtime")
-        .limit("raw wasmtime")
+        .limit(MODULE)
         .side("ours", share(bench, batch.clone()))
-        .side("raw wasmtime", Ok(raw_share(bench, RING, Some(batch.clone()))))
-        .side("raw, 1 in a call", Ok(raw_share(bench, RING, None)))
-        .side("raw, 1 instance", Ok(raw_share(bench, 1, Some(batch))))
+        .side("raw wasmtime", Ok(raw_share(bench, "component_share", RING, cores, some())))
+        .side(MODULE, Ok(raw_share(bench, "module_share", RING, cores, some())))
+        .side("raw, 1 in a call", Ok(raw_share(bench, "component_share", RING, cores, None)))
+        .side("raw, 1 instance", Ok(raw_share(bench, "component_share", 1, cores, some())))
 }
 
 fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
-    let node = ring(bench, RING)?;
-    let cores = std::thread::available_parallelism()?.get();
-    let (ms, mut hops) = (bench.ms, 20);
-    Ok(Box::new(move || {
-        let (figure, next) = sized(ms, hops, |hops| {
-            let before = node.ask("conductor", &json!("Seen"))?;
-            let took = node.ask("conductor", &json!({ "Run": [RING, hops] }))?;
-            let after = node.ask("conductor", &json!("Seen"))?;
-            let grown =
-                |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
-            batch.set((grown("tokens")? / grown("activations")?.max(1)).max(1));
-            Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
-        })?;
-        hops = next;
-        Ok(figure / cores as f64)
-    }))
+    let mut all = ring_rate(bench, RING, RING, batch)?;
+    Ok(Box::new(move || Ok(all()? / cores() as f64)))
 }
 
-fn raw_share(bench: &Bench, actors: usize, batch: Option<Rc<Cell<u64>>>) -> Measure {
+/// Letters a second and core, `batch` in a call, or one.
+fn raw_share(
+    bench: &Bench,
+    row: &'static str,
+    actors: usize,
+    cores: usize,
+    batch: Option<Rc<Cell<u64>>>,
+) -> Measure {
     let (peers, ms) = (bench.peers.clone(), bench.ms);
     let component = format!("component={}", bench.ours.guest("player").display());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let actors = format!("actors={}", actors.div_ceil(cores));
+    let (actors, cores) = (format!("actors={}", actors.div_ceil(cores)), format!("cores={cores}"));
     Box::new(move || {
         let batch = format!("batch={}", batch.as_ref().map_or(1, |batch| batch.get()));
-        peers.program("bench-raw", "share", ms, &[&component, &actors, &batch])?()
+        peers.program("bench-raw", row, ms, &[&component, &actors, &cores, &batch])?()
     })
 }
 
-fn ring_rate(bench: &Bench, size: usize, tokens: usize) -> anyhow::Result<Measure> {
+fn times(cores: usize, mut measure: Measure) -> Measure {
+    Box::new(move || Ok(measure()? * cores as f64))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `batch` is set to the tokens that an activation had on average.
+fn ring_rate(
+    bench: &Bench,
+    size: usize,
+    tokens: usize,
+    batch: Rc<Cell<u64>>,
+) -> anyhow::Result<Measure> {
     let node = ring(bench, size)?;
     let (ms, mut hops) = (bench.ms, (20_000 / tokens as u64).max(1));
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, hops, |hops| {
+            let before = node.ask("conductor", &json!("Seen"))?;
             let took = node.ask("conductor", &json!({ "Run": [tokens, hops] }))?;
+            let after = node.ask("conductor", &json!("Seen"))?;
+            let grown =
+                |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
+            batch.set((grown("tokens")? / grown("activations")?.max(1)).max(1));
             Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
         })?;
         hops = next;
@@ -142,13 +181,22 @@ pub fn ring(bench: &Bench, size: usize) -> anyhow::Result<Node> {
 
 /// 100 actors send letters of 64 bytes to one, each on a credit of 32 that the receiver renews
 /// after every 16 that it has counted, so that a mailbox of 4,096 never overflows: letters counted
-/// a second, until the last one. Ours also checks that each sender's letters come in order. With
-/// durable turns the count is safe on the disk before the credit for it leaves.
+/// a second, until the last one. Ours also checks that each sender's letters come in order. kameo's
+/// mailbox is bounded, too, at 4,096; the BEAM's and ractor's are not, and only the credit keeps
+/// them short. With durable turns the count is safe on the disk before the credit for it leaves.
+///
+/// The limit: the same guests' modules, called one at a time with letters that lie ready, up to 32
+/// in a call of the receiver. It is the less of two rates: the receiver's calls one after the
+/// other, and all calls on all cores. Mailboxes, scheduling and the wait for one another are left
+/// out.
 pub fn fan_in_100(bench: &Bench) -> Row {
     let parameters = ["sources=100", "window=32", "size=64"];
+    let guests = [("tally", "tally"), ("source", "source")];
     Row::new("fan_in_100", "letters/s", Better::Higher, "erlang")
+        .limit(MODULE)
         .side("ours", fan_in(bench, false))
         .side("ours, durable turns", fan_in(bench, true))
+        .side(MODULE, raw(bench, "module_fan_in", &guests, &parameters))
         .side("erlang", bench.peers.erlang("fan_in", bench.ms, &parameters))
         .side("kameo", bench.peers.program("bench-native", "kameo_fan_in", bench.ms, &parameters))
         .side("ractor", bench.peers.program("bench-native", "ractor_fan_in", bench.ms, &parameters))

@@ -7,6 +7,7 @@ use bench::{processor_seconds, resident};
 use serde_json::{Value, json};
 
 use super::spawn::nursery;
+use super::{MODULE, raw};
 use crate::Bench;
 use crate::ours::Node;
 use crate::row::{Better, Measure, Row};
@@ -21,7 +22,7 @@ const REST: Duration = Duration::from_millis(400);
 /// Resident bytes that one more actor takes which is parked, after its first turn and an answer,
 /// with no state to speak of: (VmRSS with 16,000 - VmRSS with 1,000) / 15,000, once no more are
 /// being parked. They are asked 500 at once, or letters on their way would count. The BEAM's is a
-/// process that waits, and has answered once.
+/// process that waits, and has answered once: the mean of 200,000.
 pub fn parked_bytes(bench: &Bench) -> Row {
     Row::new("parked_bytes", "bytes", Better::Lower, "erlang")
         .side("ours", parked(bench))
@@ -30,27 +31,38 @@ pub fn parked_bytes(bench: &Bench) -> Row {
 
 /// Resident bytes that one more live actor takes, built with guest-sdk, after its first turn and
 /// an answer: (VmRSS with 2,100 - VmRSS with 100) / 2,000. Raw: the same component's instances,
-/// `start` and `handle` called, without a host. RUSM holds some 340 at once: 200 more than 100.
+/// `start` and `handle` called, without a host. RUSM holds some 340 at once: 200 more than 100. The
+/// BEAM's are 200,000 processes.
+///
+/// The limit: instances of the component's module by itself. A mailbox, a table of handles and what
+/// a supervisor must know are in ours alone.
 pub fn live_bytes(bench: &Bench) -> Row {
-    let component = format!("component={}", bench.ours.guest("sprout").display());
+    let guest = [("component", "sprout")];
     let peers = &bench.peers;
     Row::new("live_bytes", "bytes", Better::Lower, "rusm")
-        .limit("raw wasmtime")
+        .limit(MODULE)
         .side("ours", live(bench))
         .side("rusm", peers.rusm("memory", bench.ms, &[]))
-        .side("raw wasmtime", peers.program("bench-raw", "memory", bench.ms, &[&component]))
+        .side("raw wasmtime", raw(bench, "component_memory", &guest, &[]))
+        .side(MODULE, raw(bench, "module_memory", &guest, &[]))
         .side("erlang", peers.erlang("memory", bench.ms, &["count=200000"]))
 }
 
 /// An actor with a state of 4 kB is woken by a question, and parked again: microseconds of the
 /// node's processor time for each of 500 that are asked and then rest, question and answer
-/// included. Raw: `save`, drop, instantiate, `restore` and one answer, without a host.
+/// included; the mean of some rounds, in each of which a command line has its question answered,
+/// too. Raw: `save`, drop, instantiate, `restore` and one answer, without a host, one after the
+/// other on one core: the median of the time that passes, which the kernel's share is in.
+///
+/// The limit: the same with the component's module by itself, in a memory that is zeroed where it
+/// was touched and used again (wasmtime's pooling allocator), which then is warm.
 pub fn park_wake(bench: &Bench) -> Row {
-    let component = format!("component={}", bench.ours.guest("sprout").display());
+    let guest = [("component", "sprout")];
     Row::new("park_wake", "µs", Better::Lower, "raw wasmtime")
-        .limit("raw wasmtime")
+        .limit(MODULE)
         .side("ours", woken(bench))
-        .side("raw wasmtime", bench.peers.program("bench-raw", "renewed", bench.ms, &[&component]))
+        .side("raw wasmtime", raw(bench, "component_renewed", &guest, &[]))
+        .side(MODULE, raw(bench, "module_renewed", &guest, &["reused=64"]))
 }
 
 fn live(bench: &Bench) -> anyhow::Result<Measure> {
@@ -116,7 +128,7 @@ fn woken(bench: &Bench) -> anyhow::Result<Measure> {
 }
 
 /// Waits until what `look` sees has stayed the same for so long.
-fn still(
+pub fn still(
     node: &Node,
     quiet: Duration,
     look: impl Fn() -> anyhow::Result<u64>,

@@ -4,6 +4,7 @@ use bench::{Run, sized};
 use serde_json::json;
 
 use super::local::number;
+use super::{MODULE, raw};
 use crate::Bench;
 use crate::ours::{Node, Ours};
 use crate::row::{Better, Measure, Row};
@@ -13,6 +14,8 @@ const ALIVE: usize = 4000;
 
 /// One actor spawns 4,000 others; until it has the address of each and that takes letters. Letters
 /// to all of them, and their answers, follow outside the time. Repeated until the time is full.
+/// ractor gives an address only when the actor's own start has run; kameo and the BEAM, as ours, at
+/// once.
 pub fn spawn_addressable(bench: &Bench) -> Row {
     Row::new("spawn_addressable", "actors/s", Better::Higher, "erlang")
         .side("ours", spawns(bench, "Addressable"))
@@ -22,14 +25,20 @@ pub fn spawn_addressable(bench: &Bench) -> Row {
 }
 
 /// The same, until the first turn of each has taken place and it has told its parent so. Raw: the
-/// same component, instantiated in a store of its own with its `start` called, on all cores.
+/// same component, instantiated in a store of its own with its `start` called, on all cores, 4,000
+/// alive; they are dropped outside the time. RUSM holds some 340 components, so 200 are alive; and
+/// since one knows nobody until it is told, the time is taken until each has answered a question.
+///
+/// The limit does the same with the component's module by itself. It is no limit of what a node
+/// reuses from one row's round to the next: its memories come from the kernel, each of them.
 pub fn spawn_started(bench: &Bench) -> Row {
     let alive = alive();
-    let component = format!("component={}", bench.ours.guest("sprout").display());
+    let guest = [("component", "sprout")];
     Row::new("spawn_started", "actors/s", Better::Higher, "raw wasmtime")
-        .limit("raw wasmtime")
+        .limit(MODULE)
         .side("ours", spawns(bench, "Started"))
-        .side("raw wasmtime", bench.peers.program("bench-raw", "started", bench.ms, &[&component]))
+        .side("raw wasmtime", raw(bench, "component_started", &guest, &[]))
+        .side(MODULE, raw(bench, "module_started", &guest, &[]))
         .side("erlang", bench.peers.erlang("spawn_started", bench.ms, &[&alive]))
         .side("rusm", bench.peers.rusm("spawn_started", bench.ms, &[]))
 }
@@ -55,16 +64,22 @@ fn spawns(bench: &Bench, task: &'static str) -> anyhow::Result<Measure> {
 }
 
 /// An actor is spawned, asked (64 bytes), answers (64 bytes), ends itself, and its parent hears
-/// that it is gone; 100 at once. Raw: the same component instantiated, `start` and `handle` called
-/// with that question, and dropped, on all cores.
+/// that it is gone; 100 at once. kameo and ractor do it in 100 tasks, each one actor after the
+/// other; RUSM's native parent waits for the eldest of its 100. Raw: the same component
+/// instantiated, `start` and `handle` called with that question, and dropped, on all cores; each
+/// memory is mapped and unmapped.
+///
+/// The limit: the same with the component's module by itself, one alive on each core, in memories
+/// that are zeroed where they were touched and used again (wasmtime's pooling allocator).
 pub fn spawn_answer_stop(bench: &Bench) -> Row {
-    let component = format!("component={}", bench.ours.guest("sprout").display());
+    let guest = [("component", "sprout")];
     let peers = &bench.peers;
     let once = ["at_once=100"];
     Row::new("spawn_answer_stop", "actors/s", Better::Higher, "raw wasmtime")
-        .limit("raw wasmtime")
+        .limit(MODULE)
         .side("ours", answers(bench))
-        .side("raw wasmtime", peers.program("bench-raw", "answered", bench.ms, &[&component]))
+        .side("raw wasmtime", raw(bench, "component_answered", &guest, &[]))
+        .side(MODULE, raw(bench, "module_answered", &guest, &["reused=64"]))
         .side("erlang", peers.erlang("spawn_answer_stop", bench.ms, &once))
         .side("kameo", peers.program("bench-native", "kameo_answer_stop", bench.ms, &once))
         .side("ractor", peers.program("bench-native", "ractor_answer_stop", bench.ms, &once))

@@ -1,16 +1,18 @@
-//! A component called without a host around it: the imports do as little as they can.
+//! A component called through wasmtime's component layer: the peer that rows are held against.
+//! A node leaves that layer out where it can, so this is no limit; [`crate::module`] is.
 
 use std::path::Path;
 
 use anyhow::Context;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, ProfilingStrategy, Store};
+use wasmtime::{Engine, Store};
 
 use crate::bindings::edge::actor::types::{
     Granted, Handle, Letter, Message, Now, Reading, Refusal, Span,
 };
 use crate::bindings::edge::actor::{effects, reads, types};
 use crate::bindings::{Actor, ActorPre};
+use crate::raw::{self, Load, config};
 
 /// A component ready to be instantiated, on an engine configured as every node's is.
 #[derive(Clone)]
@@ -23,43 +25,23 @@ pub struct Code {
 #[derive(Default)]
 pub struct Host {
     /// Bodies of letters sent since the last call.
-    pub sent: Vec<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
     /// Every name is granted as an address.
-    pub grants: bool,
+    grants: bool,
 }
 
 /// An instance in a store of its own.
 pub struct Guest {
-    /// Its store.
-    pub store: Store<Host>,
+    store: Store<Host>,
     actor: Actor,
     turns: u64,
 }
 
-impl Code {
-    /// Compiles a component, or a module that is to be one; perf gets its functions' names if
-    /// wanted.
-    pub fn load(file: &Path, names: bool) -> anyhow::Result<Self> {
-        let mut config = Config::new();
-        config.concurrency_support(false);
-        config.gc_support(false);
-        config.wasm_threads(false);
-        config.shared_memory(false);
-        config.wasm_memory64(false);
-        config.wasm_multi_memory(false);
-        config.wasm_relaxed_simd(false);
-        config.cranelift_nan_canonicalization(true);
-        config.epoch_interruption(true);
-        config.max_wasm_stack(256 << 10);
-        config.generate_address_map(false);
-        config.memory_init_cow(false);
-        config.memory_reservation(0);
-        config.memory_guard_size(0);
-        config.memory_reservation_for_growth(0);
-        if names {
-            config.profiler(ProfilingStrategy::PerfMap);
-        }
-        let engine = Engine::new(&config)?;
+impl raw::Code for Code {
+    type Guest = Guest;
+
+    fn load(file: &Path, Load { names, .. }: Load) -> anyhow::Result<Self> {
+        let engine = Engine::new(&config(names))?;
         let mut linker = Linker::new(&engine);
         reads::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
         effects::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
@@ -73,8 +55,7 @@ impl Code {
         Ok(Self { engine, pre })
     }
 
-    /// A new instance.
-    pub fn instance(&self, grants: bool) -> anyhow::Result<Guest> {
+    fn instance(&self, grants: bool) -> anyhow::Result<Guest> {
         let mut store = Store::new(&self.engine, Host { sent: Vec::new(), grants });
         store.set_hostcall_fuel(8 << 20);
         store.epoch_deadline_trap();
@@ -84,45 +65,57 @@ impl Code {
     }
 }
 
-impl Guest {
-    /// Calls `start`.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        let now = self.now();
-        let behaviour = self.actor.edge_actor_behaviour();
-        behaviour.call_start(&mut self.store, now)?.map_err(anyhow::Error::msg)
+impl raw::Letters for Vec<Vec<u8>> {
+    fn of(body: &[u8], count: usize) -> Self {
+        vec![body.to_vec(); count]
     }
 
-    /// Calls `handle` with letters of these bodies.
-    pub fn handle(&mut self, bodies: Vec<Vec<u8>>, reply: Option<u32>) -> anyhow::Result<()> {
-        let mut bytes = Vec::with_capacity(bodies.iter().map(Vec::len).sum());
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl raw::Guest for Guest {
+    type Letters = Vec<Vec<u8>>;
+
+    fn start(&mut self) -> anyhow::Result<usize> {
+        let now = self.now();
+        let behaviour = self.actor.edge_actor_behaviour();
+        behaviour.call_start(&mut self.store, now)?.map_err(anyhow::Error::msg)?;
+        Ok(std::mem::take(&mut self.store.data_mut().sent).len())
+    }
+
+    fn give(&mut self, letters: &mut Vec<Vec<u8>>, reply: Option<u32>) -> anyhow::Result<()> {
+        let mut bytes = Vec::with_capacity(letters.iter().map(Vec::len).sum());
         let mut letter = |body: Vec<u8>| {
             let start = bytes.len() as u32;
             bytes.extend(body);
             let body = Span { start, end: bytes.len() as u32 };
             Message::Letter(Letter { body, carried: None, reply })
         };
-        let messages: Vec<Message> = bodies.into_iter().map(&mut letter).collect();
+        let messages: Vec<Message> = letters.drain(..).map(&mut letter).collect();
         let now = self.now();
         self.store.set_epoch_deadline(1000);
         let behaviour = self.actor.edge_actor_behaviour();
         let handled = behaviour.call_handle(&mut self.store, now, &messages, &bytes)?;
+        *letters = std::mem::take(&mut self.store.data_mut().sent);
         handled.map_err(|()| anyhow::anyhow!("a turn failed"))
     }
 
-    /// Calls `save`.
-    pub fn save(&mut self) -> anyhow::Result<Vec<u8>> {
+    fn save(&mut self) -> anyhow::Result<Vec<u8>> {
         let behaviour = self.actor.edge_actor_behaviour();
         behaviour.call_save(&mut self.store)?.map_err(anyhow::Error::msg)
     }
 
-    /// Calls `restore`.
-    pub fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
+    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
         let now = self.now();
         let behaviour = self.actor.edge_actor_behaviour();
         let restored = behaviour.call_restore(&mut self.store, now, state, "")?;
         restored.map_err(anyhow::Error::msg)
     }
+}
 
+impl Guest {
     fn now(&mut self) -> Now {
         self.turns += 1;
         Now { monotonic: self.turns, wall: None, seed: self.turns }

@@ -1,12 +1,18 @@
-//! What the libraries under edge-host do by themselves: the limit that rows are held against.
+//! What the libraries under edge-host do by themselves: what rows are held against.
 
+mod ask;
 mod bindings;
-mod guest;
+mod component;
+mod fan_in;
+mod module;
+mod raw;
 mod share;
 mod spawn;
 
 use anyhow::bail;
 use bench::Call;
+
+use crate::raw::Code;
 
 /// As edge-host has it.
 #[global_allocator]
@@ -14,14 +20,24 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> anyhow::Result<()> {
     let call = Call::read()?;
-    let figure = match call.row.as_str() {
-        "share" => share::letters_per_core(&call)?,
-        "started" => spawn::started(&call)?,
-        "answered" => spawn::answered(&call)?,
-        "memory" => spawn::memory(&call)?,
-        "renewed" => spawn::renewed(&call)?,
-        row => bail!("no row {row:?}"),
+    let figure = match call.row.split_once('_') {
+        Some(("component", row)) => measure::<component::Code>(row, &call)?,
+        Some(("module", "ask")) => ask::microseconds(&call)?,
+        Some(("module", "fan_in")) => fan_in::letters(&call)?,
+        Some(("module", row)) => measure::<module::Code>(row, &call)?,
+        _ => bail!("no row {:?}", call.row),
     };
     println!("{figure}");
     Ok(())
+}
+
+fn measure<C: Code>(row: &str, call: &Call) -> anyhow::Result<f64> {
+    match row {
+        "share" => share::letters_per_core::<C>(call),
+        "started" => spawn::started::<C>(call),
+        "answered" => spawn::answered::<C>(call),
+        "memory" => spawn::memory::<C>(call),
+        "renewed" => spawn::renewed::<C>(call),
+        row => bail!("no row {row:?}"),
+    }
 }

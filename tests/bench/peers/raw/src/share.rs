@@ -1,4 +1,4 @@
-//! The raw component call and send: what a ring costs without mailboxes, scheduler and host.
+//! The raw call and send: what a ring costs without mailboxes, scheduler and host.
 
 use std::path::Path;
 use std::thread;
@@ -7,17 +7,21 @@ use anyhow::ensure;
 use bench::{Call, Run, sized};
 use player::{Message, Payload};
 
-use crate::guest::{Code, Guest};
+use crate::raw::{Code, Guest, Letters, Load};
 
 /// Hops of a token: more than any run takes.
 const HOPS: u64 = 1 << 31;
 
 /// Letters a second and core: on each core `actors` instances pass `batch` tokens on from one to
-/// the next, given to each in one call.
-pub fn letters_per_core(call: &Call) -> anyhow::Result<f64> {
-    let code = Code::load(Path::new(call.text("component")?), call.text("names").is_ok())?;
+/// the next, given to each in one call. `cores=1`: on one core only.
+pub fn letters_per_core<C: Code>(call: &Call) -> anyhow::Result<f64> {
+    let names = call.text("names").is_ok();
+    let code = C::load(Path::new(call.text("component")?), Load { names, reused: 0 })?;
     let batch = usize::try_from(call.number("batch")?)?.max(1);
-    let cores = thread::available_parallelism()?.get();
+    let cores = match call.number("cores") {
+        Ok(cores) => usize::try_from(cores)?,
+        Err(_) => thread::available_parallelism()?.get(),
+    };
     let actors = usize::try_from(call.number("actors")?)?.max(1);
     let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
         let each = || scope.spawn(|| letters(&code, actors, batch, call.ms));
@@ -28,7 +32,7 @@ pub fn letters_per_core(call: &Call) -> anyhow::Result<f64> {
     Ok(rates.iter().sum::<f64>() / cores as f64)
 }
 
-fn letters(code: &Code, actors: usize, batch: usize, ms: u64) -> anyhow::Result<f64> {
+fn letters<C: Code>(code: &C, actors: usize, batch: usize, ms: u64) -> anyhow::Result<f64> {
     let mut guests = Vec::new();
     for _ in 0..actors {
         let mut guest = code.instance(true)?;
@@ -37,23 +41,17 @@ fn letters(code: &Code, actors: usize, batch: usize, ms: u64) -> anyhow::Result<
     }
     let mut next = (0..actors).cycle();
     let token = serde_ipld_dagcbor::to_vec(&Message::Token(HOPS, Payload::new([7; 64])))?;
-    let mut tokens = vec![token; batch];
+    let mut tokens = <C::Guest as Guest>::Letters::of(&token, batch);
     let (rate, _) = sized(ms, 1000, |calls| {
         let began = std::time::Instant::now();
         for _ in 0..calls {
-            let guest = &mut guests[next.next().unwrap_or(0)];
-            tokens = pass(guest, tokens.split_off(0))?;
+            guests[next.next().unwrap_or(0)].give(&mut tokens, None)?;
         }
         let ns = u64::try_from(began.elapsed().as_nanos())?;
         Ok(Run::rate(calls * batch as u64, ns))
     })?;
-    ensure!(tokens.len() == batch, "{} of {batch} tokens are left", tokens.len());
+    ensure!(tokens.count() == batch, "{} of {batch} tokens are left", tokens.count());
     Ok(rate)
-}
-
-fn pass(guest: &mut Guest, tokens: Vec<Vec<u8>>) -> anyhow::Result<Vec<Vec<u8>>> {
-    guest.handle(tokens, None)?;
-    Ok(std::mem::take(&mut guest.store.data_mut().sent))
 }
 
 /// A thread's panic as an error.

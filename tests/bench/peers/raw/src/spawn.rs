@@ -5,25 +5,24 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use bench::{Call, Run, sized};
 use sprout::Message;
 
-use crate::guest::{Code, Guest};
+use crate::raw::{Code, Guest, Letters, Load};
 use crate::share::panicked;
 
 /// Instances alive after each round, as in ours.
 const ALIVE: usize = 4000;
 
 /// Instances a second with `start` called, on all cores; they are dropped outside the time.
-pub fn started(call: &Call) -> anyhow::Result<f64> {
-    on_all_cores(call, |code, cores| {
+pub fn started<C: Code>(call: &Call) -> anyhow::Result<f64> {
+    on_all_cores(call, |code: &C, cores| {
         let mut alive = Vec::with_capacity(ALIVE / cores);
         let began = Instant::now();
         for _ in 0..ALIVE / cores {
             let mut guest = code.instance(true)?;
-            guest.start()?;
-            ensure!(guest.store.data().sent.len() == 1, "it did not tell of its start");
+            ensure!(guest.start()? == 1, "it did not tell of its start");
             alive.push(guest);
         }
         Ok((alive.len() as u64, began.elapsed().as_nanos() as u64))
@@ -31,32 +30,31 @@ pub fn started(call: &Call) -> anyhow::Result<f64> {
 }
 
 /// Instances a second with `start` called, a question answered, and dropped, on all cores.
-pub fn answered(call: &Call) -> anyhow::Result<f64> {
+pub fn answered<C: Code>(call: &Call) -> anyhow::Result<f64> {
     let question = serde_ipld_dagcbor::to_vec(&Message::Last([7; 64].into()))?;
-    on_all_cores(call, |code, cores| {
+    on_all_cores(call, |code: &C, cores| {
         let began = Instant::now();
         for _ in 0..ALIVE / cores {
             let mut guest = code.instance(false)?;
             guest.start()?;
-            guest.handle(vec![question.clone()], Some(2))?;
-            ensure!(guest.store.data().sent.len() == 1, "it did not answer");
+            ensure!(ask(&mut guest, &question)? == 1, "it did not answer");
         }
         Ok(((ALIVE / cores) as u64, began.elapsed().as_nanos() as u64))
     })
 }
 
 /// Resident bytes of one more instance that was started and has answered.
-pub fn memory(call: &Call) -> anyhow::Result<f64> {
+pub fn memory<C: Code>(call: &Call) -> anyhow::Result<f64> {
     const FEW: usize = 100;
     const MORE: usize = 2000;
-    let code = Code::load(Path::new(call.text("component")?), false)?;
+    let code = C::load(Path::new(call.text("component")?), Load::default())?;
     let question = serde_ipld_dagcbor::to_vec(&Message::Ask([7; 64].into()))?;
     let mut alive = Vec::with_capacity(FEW + MORE);
     let mut more = |count| {
         for _ in 0..count {
             let mut guest = code.instance(true)?;
             guest.start()?;
-            guest.handle(vec![question.clone()], Some(2))?;
+            ask(&mut guest, &question)?;
             alive.push(guest);
         }
         bench::resident(std::process::id())
@@ -67,21 +65,24 @@ pub fn memory(call: &Call) -> anyhow::Result<f64> {
 
 /// Microseconds to save an instance's 4 kB, drop it, instantiate it again, restore it, and have a
 /// question answered; the median, on one core.
-pub fn renewed(call: &Call) -> anyhow::Result<f64> {
-    let code = Code::load(Path::new(call.text("component")?), false)?;
+pub fn renewed<C: Code>(call: &Call) -> anyhow::Result<f64> {
+    let code = C::load(Path::new(call.text("component")?), load(call)?)?;
     let question = serde_ipld_dagcbor::to_vec(&Message::Ask([7; 64].into()))?;
-    let mut guest = code.instance(false)?;
-    guest.start()?;
-    guest.handle(vec![serde_ipld_dagcbor::to_vec(&Message::Grow(4096))?], None)?;
+    let mut first = code.instance(false)?;
+    first.start()?;
+    ask(&mut first, &serde_ipld_dagcbor::to_vec(&Message::Grow(4096))?)?;
+    let mut guest = Some(first);
     let mut times = Vec::new();
     let (figure, _) = sized(call.ms, 1000, |count| {
         times.clear();
         let began = Instant::now();
         for _ in 0..count {
             let one = Instant::now();
-            let state = guest.save()?;
-            guest = renew(&code, &state)?;
-            guest.handle(vec![question.clone()], Some(2))?;
+            let state = guest.as_mut().context("no instance")?.save()?;
+            guest = None;
+            let renewed = guest.insert(code.instance(false)?);
+            renewed.restore(&state)?;
+            ensure!(ask(renewed, &question)? == 1, "it did not answer");
             times.push(one.elapsed().as_nanos() as u64);
         }
         let ns = began.elapsed().as_nanos() as u64;
@@ -90,18 +91,25 @@ pub fn renewed(call: &Call) -> anyhow::Result<f64> {
     Ok(figure)
 }
 
-fn renew(code: &Code, state: &[u8]) -> anyhow::Result<Guest> {
-    let mut guest = code.instance(false)?;
-    guest.restore(state)?;
-    Ok(guest)
+/// `reused=64`: so many memories are used again.
+fn load(call: &Call) -> anyhow::Result<Load> {
+    let reused = call.number("reused").unwrap_or(0);
+    Ok(Load { names: false, reused: u32::try_from(reused)? })
+}
+
+/// Gives it a question; gives the number of letters that it sent.
+fn ask<G: Guest>(guest: &mut G, question: &[u8]) -> anyhow::Result<usize> {
+    let mut letters = G::Letters::of(question, 1);
+    guest.give(&mut letters, Some(2))?;
+    Ok(letters.count())
 }
 
 /// Repeats a round on each core, all at once, until the time is full; gives the rate of all cores.
-fn on_all_cores(
+fn on_all_cores<C: Code>(
     call: &Call,
-    round: impl Fn(&Code, usize) -> anyhow::Result<(u64, u64)> + Sync,
+    round: impl Fn(&C, usize) -> anyhow::Result<(u64, u64)> + Sync,
 ) -> anyhow::Result<f64> {
-    let code = Code::load(Path::new(call.text("component")?), false)?;
+    let code = C::load(Path::new(call.text("component")?), load(call)?)?;
     let cores = thread::available_parallelism()?.get();
     let together = Barrier::new(cores);
     let one = || -> anyhow::Result<f64> {

@@ -1,0 +1,122 @@
+//! Letters in one buffer, and how they lie in a guest's memory.
+
+use anyhow::Context;
+
+use crate::raw;
+
+/// Bytes of a `message`, whose longest case is an answer.
+const MESSAGE: usize = 48;
+
+/// Letters, their bodies in one buffer.
+#[derive(Debug, Default)]
+pub struct Letters {
+    bodies: Vec<u8>,
+    /// To whom each goes, and where its body ends.
+    each: Vec<(u32, u32)>,
+}
+
+impl raw::Letters for Letters {
+    fn of(body: &[u8], count: usize) -> Self {
+        let mut letters = Self::default();
+        (0..count).for_each(|_| letters.push(0, body));
+        letters
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Letters {
+    /// One more.
+    pub fn push(&mut self, whom: u32, body: &[u8]) {
+        self.bodies.extend_from_slice(body);
+        self.each.push((whom, self.bodies.len() as u32));
+    }
+
+    /// To whom each goes, and its body.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let mut start = 0;
+        self.each.iter().map(move |(whom, end)| {
+            let body = &self.bodies[start..*end as usize];
+            start = *end as usize;
+            (*whom, body)
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.each.len()
+    }
+
+    /// Forgets them; the buffers stay.
+    pub fn clear(&mut self) {
+        self.bodies.clear();
+        self.each.clear();
+    }
+
+    /// Bytes of all bodies.
+    pub fn bytes(&self) -> anyhow::Result<u32> {
+        Ok(u32::try_from(self.bodies.len())?)
+    }
+
+    /// Bytes of the list of messages.
+    pub fn lowered_size(&self) -> anyhow::Result<u32> {
+        Ok(u32::try_from(self.len() * MESSAGE)?)
+    }
+
+    /// Writes them into a guest's memory, the list of messages and the bodies at these places.
+    pub fn lower(
+        &self,
+        memory: &mut [u8],
+        list: u32,
+        body: u32,
+        reply: Option<u32>,
+    ) -> anyhow::Result<()> {
+        self.lower_bodies(memory, body)?;
+        let places = memory.get_mut(list as usize..).and_then(|rest| {
+            let (places, _) = rest.get_mut(..self.len() * MESSAGE)?.as_chunks_mut::<MESSAGE>();
+            Some(places)
+        });
+        let mut start = 0;
+        for (place, (_, end)) in places.context("outside its memory")?.iter_mut().zip(&self.each) {
+            place[0] = 0;
+            letter(place, 8, (start, *end), reply);
+            start = *end;
+        }
+        Ok(())
+    }
+
+    /// The same of the one letter that there is, as an answer.
+    pub fn lower_answer(
+        &self,
+        memory: &mut [u8],
+        list: u32,
+        body: u32,
+        token: u64,
+    ) -> anyhow::Result<()> {
+        self.lower_bodies(memory, body)?;
+        let place = memory.get_mut(list as usize..).and_then(<[u8]>::first_chunk_mut::<MESSAGE>);
+        let place = place.context("outside its memory")?;
+        place[0] = 1;
+        place[8..16].copy_from_slice(&token.to_le_bytes());
+        place[16] = 0;
+        letter(place, 20, (0, self.bytes()?), None);
+        Ok(())
+    }
+
+    fn lower_bodies(&self, memory: &mut [u8], at: u32) -> anyhow::Result<()> {
+        let area = memory.get_mut(at as usize..).and_then(|rest| rest.get_mut(..self.bodies.len()));
+        area.context("outside its memory")?.copy_from_slice(&self.bodies);
+        Ok(())
+    }
+}
+
+/// A letter that carries no addresses: its body's span, and where an answer goes.
+fn letter(place: &mut [u8; MESSAGE], at: usize, (start, end): (u32, u32), reply: Option<u32>) {
+    place[at..at + 4].copy_from_slice(&start.to_le_bytes());
+    place[at + 4..at + 8].copy_from_slice(&end.to_le_bytes());
+    place[at + 8] = 0;
+    place[at + 20] = u8::from(reply.is_some());
+    place[at + 24..at + 28].copy_from_slice(&reply.unwrap_or(0).to_le_bytes());
+}
