@@ -6,16 +6,18 @@
 //! `ATTRIBUTE=1` shows where a letter's time goes instead.
 
 mod attribute;
+mod machine;
 mod ours;
 mod peers;
 mod row;
 mod rows;
+mod stamp;
 mod stats;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 /// How long and how often to measure, and with what.
@@ -35,8 +37,8 @@ fn main() -> anyhow::Result<()> {
     let quick = set("QUICK");
     let wanted = std::env::var("ROW").unwrap_or_default();
     let wanted: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
-    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    let rounds = rounds.unwrap_or(if quick { 3 } else { 7 });
+    let given = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let rounds = given("ROUNDS").map(|rounds| rounds.parse()).transpose().context("ROUNDS")?;
     let began = Instant::now();
     let ours = ours::Ours::prepare()?;
     for (_, guest) in rows::GUESTS {
@@ -47,25 +49,23 @@ fn main() -> anyhow::Result<()> {
     if set("ATTRIBUTE") {
         return attribute::print(&bench);
     }
-    let known: Vec<&str> = rows::ROWS.iter().map(|(key, _)| *key).collect();
+    let most = if quick { 3 } else { 7 };
+    let rows = rows::ROWS.map(|(key, row)| (key, row, rounds.unwrap_or(most)));
+    let all = rows.to_vec();
     for name in &wanted {
-        known
-            .iter()
-            .find(|key| *key == name)
-            .with_context(|| format!("ROW={name} is no row: there are {}", known.join(", ")))?;
+        let known: Vec<&str> = all.iter().map(|(key, ..)| *key).collect();
+        ensure!(known.contains(name), "ROW={name} is no row: there are {}", known.join(", "));
     }
-    println!(
-        "{rounds} rounds; ours, then each peer, in turn; * is what `ratio` is taken against\n"
-    );
+    println!("ours, then each peer, in turn; * is what `ratio` is taken against\n");
     let mut results = BTreeMap::new();
-    for (key, row) in rows::ROWS {
-        if !wanted.is_empty() && !wanted.contains(&key) {
+    for (key, row, rounds) in all {
+        if !(wanted.contains(&key) || wanted.is_empty()) {
             continue;
         }
         let mut row = row(&bench);
         row.measure(rounds);
         println!("{}", row.text());
-        results.insert(key.to_string(), row.json());
+        results.insert(key.to_string(), row.json(&stamp::Stamp::now(quick)?));
     }
     let file = write(&results, wanted.is_empty())?;
     println!("{} in {:.0} s", file.display(), began.elapsed().as_secs_f64());

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use crate::stamp::Stamp;
 use crate::stats::Rounds;
 
 /// Measures once; gives a figure in the row's unit.
@@ -24,6 +25,8 @@ pub struct Side {
     name: &'static str,
     measure: Result<Measure, String>,
     rounds: Rounds,
+    /// It measures what the row is about, and not only what stands beside it.
+    compared: bool,
 }
 
 /// A row under measurement. Its first side is ours.
@@ -32,8 +35,8 @@ pub struct Row {
     pub key: &'static str,
     unit: &'static str,
     better: Better,
-    /// The side that the ratio is taken against.
-    against: &'static str,
+    /// The side that the ratio is taken against, if there is one.
+    against: Option<&'static str>,
     /// The side that shows what is possible at all, if one does.
     limit: Option<&'static str>,
     sides: Vec<Side>,
@@ -47,7 +50,12 @@ impl Row {
         better: Better,
         against: &'static str,
     ) -> Self {
-        Self { key, unit, better, against, limit: None, sides: Vec::new() }
+        Self { against: Some(against), ..Self::alone(key, unit, better) }
+    }
+
+    /// A row that has only our side.
+    pub fn alone(key: &'static str, unit: &'static str, better: Better) -> Self {
+        Self { key, unit, better, against: None, limit: None, sides: Vec::new() }
     }
 
     /// Names the side that is the limit.
@@ -59,8 +67,18 @@ impl Row {
     /// One more side; an error says why it is missing.
     pub fn side(mut self, name: &'static str, measure: anyhow::Result<Measure>) -> Self {
         let measure = measure.map_err(|error| format!("{error:#}"));
-        self.sides.push(Side { name, measure, rounds: Rounds::default() });
+        self.sides.push(Side { name, measure, rounds: Rounds::default(), compared: true });
         self
+    }
+
+    /// One that has another figure to show, which no ratio is taken of.
+    pub fn beside(self, name: &'static str, measure: anyhow::Result<Measure>) -> Self {
+        let mut row = self.side(name, measure);
+        row.sides
+            .iter_mut()
+            .filter(|side| side.name == name)
+            .for_each(|side| side.compared = false);
+        row
     }
 
     /// Measures all sides in turn, `rounds` times. A side that fails is out, with its reason.
@@ -76,8 +94,8 @@ impl Row {
         }
     }
 
-    /// The row in `bench.json`.
-    pub fn json(&self) -> Value {
+    /// The row in `bench.json`: rows of other times stay there, so each says how it was measured.
+    pub fn json(&self, stamp: &Stamp) -> Value {
         let mut peers = serde_json::Map::new();
         let mut missing = serde_json::Map::new();
         for side in &self.sides {
@@ -96,7 +114,7 @@ impl Row {
         }
         json!({
             "ours": self.median("ours").map(round),
-            "peer": self.median(self.against).map(round),
+            "peer": self.against.and_then(|name| self.median(name)).map(round),
             "ratio": self.ratio().map(round),
             "limit": self.limit.and_then(|name| self.median(name)).map(round),
             "unit": self.unit,
@@ -105,6 +123,10 @@ impl Row {
             "rounds": self.sides.iter().map(|side| side.rounds.count()).max(),
             "sides": peers,
             "missing": missing,
+            "measured": stamp.at,
+            "commit": stamp.commit,
+            "processors": stamp.processors,
+            "quick": stamp.quick,
         })
     }
 
@@ -115,10 +137,12 @@ impl Row {
             let _ = match (side.rounds.median(), side.rounds.spread(), &side.measure) {
                 (Some(median), Some((least, most)), _) => {
                     let ratio = match self.ratio_to(side.name) {
-                        Some(ratio) if side.name != "ours" => format!("  ours × {ratio:.2}"),
+                        Some(ratio) if side.name != "ours" && side.compared => {
+                            format!("  ours × {ratio:.2}")
+                        }
                         _ => String::new(),
                     };
-                    let mark = if side.name == self.against { '*' } else { ' ' };
+                    let mark = if Some(side.name) == self.against { '*' } else { ' ' };
                     let (name, median) = (side.name, number(median));
                     let spread = format!("{} … {}", number(least), number(most));
                     writeln!(text, " {mark}{name:<22} {median:>12}   {spread:<28}{ratio}")
@@ -132,7 +156,7 @@ impl Row {
 
     /// Above 1: ours is better.
     fn ratio(&self) -> Option<f64> {
-        self.ratio_to(self.against)
+        self.ratio_to(self.against?)
     }
 
     fn ratio_to(&self, name: &str) -> Option<f64> {
@@ -155,7 +179,8 @@ fn round(figure: f64) -> f64 {
 fn number(figure: f64) -> String {
     let figure = round(figure);
     match figure.abs() {
-        0.0..100.0 => format!("{figure:.2}"),
+        0.0..1.0 => figure.to_string(),
+        1.0..100.0 => format!("{figure:.2}"),
         100.0..100_000.0 => format!("{figure:.0}"),
         100_000.0..1e6 => format!("{:.0} k", figure / 1e3),
         _ => format!("{:.3} M", figure / 1e6),
