@@ -77,11 +77,15 @@ row(memory, _, Given) ->
     (resident() - Before) / Count;
 row(idle, _, _) ->
     {ok, _} = net_kernel:start(idle@localhost, #{name_domain => shortnames, dist_listen => false}),
-    timer:sleep(1000),
+    timer:sleep(3000),
     resident() / 1.0e6;
-row(hog, Ms, _) ->
-    [spawn(fun Loop() -> Loop() end) || _ <- lists:seq(1, erlang:system_info(schedulers))],
-    in_process(fun() -> ask(spawn(?MODULE, echo, []), Ms, 0.99) / 1000 end).
+row(hog, Ms, Given) ->
+    Hogs = [spawn(fun Loop() -> Loop() end) || _ <- lists:seq(1, erlang:system_info(schedulers))],
+    Figure = in_process(fun() ->
+        beside(spawn(?MODULE, echo, []), Ms, list_to_float(maps:get(part, Given)))
+    end),
+    [{reductions, _} = process_info(Hog, reductions) || Hog <- Hogs],
+    Figure.
 
 number(Name, Given) -> list_to_integer(maps:get(Name, Given)).
 
@@ -93,16 +97,14 @@ echo() ->
         stop -> ok
     end.
 
-ask(Whom, Ms) -> ask(Whom, Ms, 0.5).
-
-%% Microseconds, of all round trips the one at this part.
-ask(Whom, Ms, Part) ->
+%% Microseconds, the median.
+ask(Whom, Ms) ->
     Payload = binary:copy(<<7>>, 64),
     sized(Ms, 1000, fun(Count) ->
         Began = erlang:monotonic_time(nanosecond),
         Times = ask_times(Whom, Payload, Count, Began, []),
         Ns = erlang:monotonic_time(nanosecond) - Began,
-        {Ns, lists:nth(trunc(Count * Part) + 1, lists:sort(Times)) / 1000}
+        {Ns, lists:nth(Count div 2 + 1, lists:sort(Times)) / 1000}
     end).
 
 ask_times(_, _, 0, _, Times) ->
@@ -116,6 +118,36 @@ ask_times(Whom, Payload, Left, Began, Times) ->
     end,
     Now = erlang:monotonic_time(nanosecond),
     ask_times(Whom, Payload, Left - 1, Now, [Now - Began | Times]).
+
+%% Milliseconds, of all round trips in this time the one at this part; 1.0: the longest. They are
+%% counted in steps of 100 ns up to 100 ms, since a list of millions would be collected meanwhile.
+beside(Whom, Ms, Part) ->
+    Counts = counters:new(1000001, []),
+    Payload = binary:copy(<<7>>, 64),
+    Now = erlang:monotonic_time(nanosecond),
+    {All, Most} = beside(Whom, Payload, Counts, Now, Now + Ms * 1000000, 0, 0),
+    case Part of
+        1.0 -> Most / 1.0e6;
+        _ -> step(Counts, 1, trunc(All * Part)) / 1.0e4
+    end.
+
+beside(_, _, _, Last, Until, All, Most) when Last >= Until -> {All, Most};
+beside(Whom, Payload, Counts, Last, Until, All, Most) ->
+    Ref = make_ref(),
+    Whom ! {ask, self(), Ref, Payload},
+    receive
+        {Ref, _} -> ok
+    after 10000 -> exit(no_answer)
+    end,
+    Now = erlang:monotonic_time(nanosecond),
+    counters:add(Counts, min(1000000, (Now - Last) div 100) + 1, 1),
+    beside(Whom, Payload, Counts, Now, Until, All + 1, max(Most, Now - Last)).
+
+step(Counts, At, Left) ->
+    case Left - counters:get(Counts, At) of
+        Rest when Rest < 0 -> At;
+        Rest -> step(Counts, At + 1, Rest)
+    end.
 
 %% Rings
 

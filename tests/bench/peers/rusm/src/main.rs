@@ -41,7 +41,7 @@ async fn measure(call: &Call) -> anyhow::Result<f64> {
         "spawn_started" => lab.spawn_started(call.ms).await,
         "spawn_answer_stop" => lab.spawn_answer_stop(call.ms, call.number("at_once")?).await,
         "memory" => lab.memory().await,
-        "hog" => lab.hog(call.ms).await,
+        "hog" => lab.hog(call.ms, call.text("part")?.parse()?).await,
         row => bail!("no row {row:?}"),
     }
 }
@@ -79,25 +79,45 @@ impl Lab {
 
     async fn hear(&mut self, count: usize) -> anyhow::Result<()> {
         for _ in 0..count {
-            timeout(PATIENCE, self.heard.recv()).await?.context("nobody is left")?;
+            self.heard().await?;
         }
         Ok(())
     }
 
-    /// Between two components; the mean, since a component has no clock.
+    async fn heard(&mut self) -> anyhow::Result<Vec<u8>> {
+        timeout(PATIENCE, self.heard.recv()).await?.context("nobody is left")
+    }
+
+    /// Between two components, by the asking one's clock: microseconds, the median.
     async fn ask(&mut self, ms: u64) -> anyhow::Result<f64> {
-        let (asker, asked) = (self.spawn(), self.spawn());
+        let pair = (self.spawn(), self.spawn());
         let mut sizing = Sizing::new(ms, 1000);
         loop {
-            let count = sizing.size();
-            let began = Instant::now();
-            self.tell(&asker, b'P', &[asked.pid().raw(), self.home, count], &[]);
-            self.hear(1).await?;
-            let ns = began.elapsed().as_nanos() as u64;
-            if let Some(figure) = sizing.done(Run { ns, figure: ns as f64 / count as f64 / 1e3 }) {
+            let mut times = Vec::new();
+            while (times.len() as u64) < sizing.size() {
+                times.extend(self.times(&pair, 10_000.min(sizing.size())).await?);
+            }
+            let ns = times.iter().sum();
+            let figure = percentile(&mut times, 0.5) as f64 / 1e3;
+            if let Some(figure) = sizing.done(Run { ns, figure }) {
                 return Ok(figure);
             }
         }
+    }
+
+    /// So many round trips of a pair: nanoseconds of each.
+    async fn times(
+        &mut self,
+        (asker, asked): &(ProcessHandle, ProcessHandle),
+        count: u64,
+    ) -> anyhow::Result<Vec<u64>> {
+        self.tell(asker, b'P', &[asked.pid().raw(), self.home, count], &[]);
+        let told = self.heard().await?;
+        let (times, _) = told.as_chunks::<4>();
+        if times.len() as u64 != count {
+            bail!("{} of {count} round trips were told of", times.len());
+        }
+        Ok(times.iter().map(|time| u64::from(u32::from_le_bytes(*time))).collect())
     }
 
     async fn ring(&mut self, ms: u64, size: u64, tokens: u64) -> anyhow::Result<f64> {
@@ -178,20 +198,18 @@ impl Lab {
         Ok(bytes as f64 / ALIVE as f64)
     }
 
-    /// Round trips of a native process with a component, beside components that loop.
-    async fn hog(&mut self, ms: u64) -> anyhow::Result<f64> {
-        let asked = self.spawn();
+    /// Round trips of two components, as in `ask`, beside components that loop: milliseconds, of
+    /// all the one at this part.
+    async fn hog(&mut self, ms: u64, part: f64) -> anyhow::Result<f64> {
+        let pair = (self.spawn(), self.spawn());
+        self.times(&pair, 1).await?;
         for _ in 0..std::thread::available_parallelism()?.get() {
             self.tell(&self.spawn(), b'H', &[], &[]);
         }
-        let mut times = Vec::new();
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(ms.max(1000)) {
-            let one = Instant::now();
-            self.tell(&asked, b'A', &[self.home], &PAYLOAD);
-            self.hear(1).await?;
-            times.push(one.elapsed().as_nanos() as u64);
+        let (mut times, began) = (Vec::new(), Instant::now());
+        while began.elapsed() < Duration::from_millis(ms) {
+            times.extend(self.times(&pair, 10).await?);
         }
-        Ok(percentile(&mut times, 0.99) as f64 / 1e6)
+        Ok(percentile(&mut times, part) as f64 / 1e6)
     }
 }

@@ -12,12 +12,18 @@ wit_bindgen::generate!({
         }
         world process {
             import actor;
+            import wasi:clocks/monotonic-clock@0.2.0;
             export run: func();
         }
+        package wasi:clocks@0.2.0 {
+            interface monotonic-clock { now: func() -> u64; }
+        }
     ",
+    generate_all,
 });
 
 use rusm::runtime::actor::{own_pid, receive, send};
+use wasi::clocks::monotonic_clock::now;
 
 struct Told;
 
@@ -25,8 +31,8 @@ export!(Told);
 
 impl Guest for Told {
     /// `N` next home: its place in a ring. `T` left payload: a token. `A` whom payload: answers
-    /// with the payload. `L` whom payload: the same, and ends. `P` whom home count: asks so often.
-    /// `H`: loops for ever.
+    /// with the payload. `L` whom payload: the same, and ends. `P` whom home count: asks so often,
+    /// and tells what each round trip took, in nanoseconds of four bytes. `H`: loops for ever.
     fn run() {
         let (mut next, mut home) = (0, 0);
         loop {
@@ -41,11 +47,18 @@ impl Guest for Told {
                 Some(b'L') => return send(number(&message, 1), &message[9..]),
                 Some(b'P') => {
                     let question = letter(b'A', own_pid(), &[7; 64]);
-                    for _ in 0..number(&message, 17) {
-                        send(number(&message, 1), &question);
+                    let (whom, count) = (number(&message, 1), number(&message, 17));
+                    let mut times = Vec::with_capacity(4 * count as usize);
+                    let mut last = now();
+                    for _ in 0..count {
+                        send(whom, &question);
                         assert_eq!(receive().len(), 64);
+                        let this = now();
+                        let took = u32::try_from(this - last).unwrap_or(u32::MAX);
+                        times.extend_from_slice(&took.to_le_bytes());
+                        last = this;
                     }
-                    send(number(&message, 9), b"D");
+                    send(number(&message, 9), &times);
                 }
                 Some(b'H') => {
                     let mut rounds = 0u64;
