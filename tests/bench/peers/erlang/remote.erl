@@ -39,7 +39,7 @@ row(stream, Ms, Far, Given) ->
         _ -> Rate
     end;
 %% A module that the far node does not have is shipped there, a process of it is started, and it is
-%% heard from: microseconds, the median.
+%% heard from: milliseconds, the median.
 row(load, Ms, Far, _) ->
     {bench, Code, File} = code:get_object_code(bench),
     Figure = fun Again(Left, Times) ->
