@@ -122,6 +122,26 @@ fn twenty_nodes_that_are_cut_apart_are_one_again_as_simulated_ones_are() -> Resu
 }
 
 #[test]
+fn twenty_nodes_that_all_send_at_once_do_as_simulated_ones_do() -> Result<()> {
+    let [_, real] = same_outcome("all-20", "--real")?;
+    assert_eq!(real["metrics"]["delivery"], 1.0, "{real:#}");
+    assert_eq!(real["per_round"].as_array().map(Vec::len), Some(5), "{real:#}");
+    assert!(real["sum"].get("messages").is_none(), "real nodes don't count them: {real:#}");
+    Ok(())
+}
+
+#[test]
+fn nodes_that_join_and_leave_do_as_simulated_ones_do() -> Result<()> {
+    let [_, real] = same_outcome("come-and-go", "--real")?;
+    let steps = outcomes(&real)?;
+    let of = |name: &str| steps.iter().position(|step| step.step == name);
+    let (joined, left) = (of("join 2").context("no join")?, of("leave 2").context("no leave")?);
+    assert_eq!((steps[joined + 1].up, steps[left].up), (Some(8), Some(6)), "{steps:?}");
+    assert_eq!(steps.last().context("no steps")?.overlay, Some((6, 1)));
+    Ok(())
+}
+
+#[test]
 fn eight_processes_that_crash_and_stand_still_do_as_simulated_ones_do() -> Result<()> {
     let [_, real] = same_outcome("crash-8", "--real=processes")?;
     let steps = outcomes(&real)?;
