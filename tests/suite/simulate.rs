@@ -1,6 +1,7 @@
 //! The simulator plays components: the same bytes that nodes run, and what they do is what the same
 //! source does natively.
 
+mod storms;
 mod tables;
 
 use std::path::Path;
