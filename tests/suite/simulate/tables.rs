@@ -27,7 +27,9 @@ fn number(row: &Value, name: &str) -> f64 {
 
 #[test]
 fn compare_plays_the_same_crashes_and_rounds_with_all() -> Result<()> {
-    let output = sim("compare", &["--nodes", "30", "--crash", "9", "--rounds", "5"])?;
+    // A seed with which a hub is left.
+    let how = ["--nodes", "30", "--crash", "9", "--rounds", "5", "--seed", "2"];
+    let output = sim("compare", &how)?;
     let rows = rows(&output)?;
     let names: Vec<_> = rows.iter().filter_map(|row| row["protocol"].as_str()).collect();
     let each = ["gossip", "flooding with a time to live", "plain eager push", "hubs and leaves"];

@@ -20,8 +20,8 @@ impl Healing {
         Self { crashed: now, whole: None, rounds: 0 }
     }
 
-    /// A round that began then reached all there were, or did not. Gives the cycles that had passed before
-    /// the first of enough in a row that did; one that has begun is one.
+    /// A round that began then reached all there were, or did not. Gives the cycles that had passed
+    /// before the first of enough in a row that did; one that has begun is one.
     pub fn round(&mut self, began: Duration, all: bool, cycle: Duration) -> Option<u32> {
         self.rounds += 1;
         let (first, count) = self.whole.unwrap_or((began, 0));
