@@ -12,8 +12,8 @@ endif
 # `make demo KEEP=1` leaves the nodes up.
 export KEEP
 # `make bench`: QUICK=1 in minutes; ROW=ring_1000_many, or several with commas; ROUNDS=3;
-# ATTRIBUTE=1 shows where a letter's time goes instead.
-export QUICK ROW ROUNDS ATTRIBUTE
+# ATTRIBUTE=1 shows where a letter's time goes instead. ROW=million_parked takes ACTORS=100000, too.
+export QUICK ROW ROUNDS ATTRIBUTE ACTORS
 RUSM := $(CARGO_TARGET_DIR)/rusm
 
 .PHONY: demo test test-parked soak bench toolchain build lint fmt deny doc

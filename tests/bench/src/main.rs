@@ -3,7 +3,9 @@
 //! Each row runs our side and each peer in turn, several rounds. What is printed is the median of
 //! the rounds and their spread; `target/bench.json` in the repository holds the same. `QUICK=1`
 //! ends in minutes; `ROW=ring_1000_many` (or several, with commas) measures that row only;
-//! `ATTRIBUTE=1` shows where a letter's time goes instead.
+//! `ATTRIBUTE=1` shows where a letter's time goes instead. Rows of very many actors are measured
+//! only if they are named, in one round: `ROW=hundred_thousand_live`, `ROW=million_parked`;
+//! `ACTORS=n` has them take so many.
 
 mod attribute;
 mod machine;
@@ -30,6 +32,8 @@ pub struct Bench {
     pub ms: u64,
     /// Less of everything.
     pub quick: bool,
+    /// How many actors the rows of very many have, if it was said.
+    pub actors: Option<u64>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,19 +43,21 @@ fn main() -> anyhow::Result<()> {
     let wanted: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
     let given = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let rounds = given("ROUNDS").map(|rounds| rounds.parse()).transpose().context("ROUNDS")?;
+    let actors = given("ACTORS").map(|actors| actors.parse()).transpose().context("ACTORS")?;
     let began = Instant::now();
     let ours = ours::Ours::prepare()?;
     for (_, guest) in rows::GUESTS {
         ours.component(guest)?;
     }
     let peers = peers::Peers::find(&ours.programs)?;
-    let bench = Bench { ours, peers, ms: if quick { 200 } else { 700 }, quick };
+    let bench = Bench { ours, peers, ms: if quick { 200 } else { 700 }, quick, actors };
     if set("ATTRIBUTE") {
         return attribute::print(&bench);
     }
     let most = if quick { 3 } else { 7 };
     let rows = rows::ROWS.map(|(key, row)| (key, row, rounds.unwrap_or(most)));
-    let all = rows.to_vec();
+    let named = rows::NAMED.map(|(key, row)| (key, row, rounds.unwrap_or(1)));
+    let all: Vec<_> = rows.into_iter().chain(named).collect();
     for name in &wanted {
         let known: Vec<&str> = all.iter().map(|(key, ..)| *key).collect();
         ensure!(known.contains(name), "ROW={name} is no row: there are {}", known.join(", "));
@@ -59,7 +65,8 @@ fn main() -> anyhow::Result<()> {
     println!("ours, then each peer, in turn; * is what `ratio` is taken against\n");
     let mut results = BTreeMap::new();
     for (key, row, rounds) in all {
-        if !(wanted.contains(&key) || wanted.is_empty()) {
+        let by_default = rows.iter().any(|(row, ..)| *row == key);
+        if !(wanted.contains(&key) || wanted.is_empty() && by_default) {
             continue;
         }
         let mut row = row(&bench);

@@ -4,6 +4,7 @@
 
 mod gossip;
 mod local;
+mod many;
 mod memory;
 mod node;
 mod remote;
@@ -70,4 +71,10 @@ pub const ROWS: [(&str, Make); 20] = [
     ("idle_node_mb", node::idle_node_mb),
     ("gossip_boundary", gossip::gossip_boundary),
     ("gossip_boundary_cpu", gossip::gossip_boundary_cpu),
+];
+
+/// Rows that are measured only if they are named: they take minutes and gigabytes.
+pub const NAMED: [(&str, Make); 2] = [
+    ("hundred_thousand_live", many::hundred_thousand_live),
+    ("million_parked", many::million_parked),
 ];

@@ -53,6 +53,8 @@ pub enum Message {
     Spawn(Task, usize),
     /// Ask each of those that live, and wait for the answers; answered with their number.
     AskAll,
+    /// The same of so many of them.
+    AskSome(usize),
     /// Have each of those that live keep so many bytes; answered with their number.
     GrowAll(usize),
     /// Stop them, and wait until they are gone; answered with their number.
@@ -87,12 +89,8 @@ impl Actor for Nursery {
             }
             Message::Go => self.spawn(cx),
             Message::Started => self.heard(cx),
-            Message::AskAll => {
-                let count = self.sprouts.len();
-                self.begin(Task::Asked, count, cx)?;
-                self.ask(AT_ONCE, cx);
-                Ok(())
-            }
+            Message::AskAll => self.begin_asking(usize::MAX, cx),
+            Message::AskSome(most) => self.begin_asking(most, cx),
             Message::GrowAll(bytes) => {
                 let count = self.sprouts.len();
                 self.begin(Task::Grown, count, cx)?;
@@ -157,6 +155,13 @@ impl Nursery {
         let reply = cx.keep(reply)?;
         let (left, due, all) = (count, count, count);
         self.work = Some(Work { reply, began: cx.now(), task, left, due, all });
+        Ok(())
+    }
+
+    fn begin_asking(&mut self, most: usize, cx: &mut Context<Self>) -> Result {
+        let count = self.sprouts.len().min(most);
+        self.begin(Task::Asked, count, cx)?;
+        self.ask(AT_ONCE, cx);
         Ok(())
     }
 
