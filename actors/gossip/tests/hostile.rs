@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gossip::{Beacon, Core, Entry, Held, Id, Input, Output, Post, Stream, Want, Why, Wire, limits};
+use gossip::{
+    Beacon, Core, Entry, Held, Id, Input, Output, Post, Side, Stream, Want, Why, Wire, limits,
+};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -83,10 +85,17 @@ fn broadcast() -> impl Strategy<Value = Wire> {
     let number = || prop_oneof![0u32..4, Just(u32::MAX)];
     let held = (id(), proptest::collection::vec((any::<u16>(), any::<u16>()), 0..4))
         .prop_map(|(id, gaps)| Held { stream: id.stream, top: id.seq, gaps });
+    let tree = || prop_oneof![0u8..3, Just(limits::SIDES as u8 - 1), any::<u8>()];
+    let far = || prop_oneof![0u32..90_000, Just(Side::GONE), any::<u32>()];
+    let side = (tree(), number(), 0u64..4, far(), far())
+        .prop_map(|(tree, seq, root, far, near)| Side { tree, seq, root, far, near });
     prop_oneof![
-        (id(), prop_oneof![0u32..10, any::<u32>()], any::<u8>()).prop_map(|(id, age, hop)| {
-            Wire::Post(Post { id, age, hop, tree: None, topic: [7; 16], body: vec![1; 100] })
-        }),
+        (id(), prop_oneof![0u32..10, any::<u32>()], any::<u8>(), tree()).prop_map(
+            |(id, age, hop, tree)| {
+                let tree = Some(tree).filter(|tree| *tree > 0);
+                Wire::Post(Post { id, age, hop, tree, topic: [7; 16], body: vec![1; 100] })
+            }
+        ),
         ids().prop_map(Wire::Have),
         ids().prop_map(Wire::Get),
         proptest::collection::vec(held, 0..5).prop_map(Wire::Digest),
@@ -96,6 +105,9 @@ fn broadcast() -> impl Strategy<Value = Wire> {
         any::<bool>().prop_map(Wire::Attach),
         (any::<u32>(), any::<u32>()).prop_map(|(us, nodes)| Wire::Depth { us, nodes }),
         Just(Wire::Root),
+        (any::<u32>(), proptest::collection::vec(side, 0..4))
+            .prop_map(|(follow, sides)| Wire::Sides { follow, sides }),
+        (tree(), number()).prop_map(|(tree, seq)| Wire::Renew { tree, seq }),
     ]
 }
 

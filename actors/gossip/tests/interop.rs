@@ -4,9 +4,9 @@
 //! a frame of each kind as it says them, and `read-by-2.1.txt` what it makes of this version's.
 //!
 //! `RECORD=1` writes all of them with `new` for the version, the last for the frames that are in
-//! `frames-new.txt` before. So for the last one this test is run here, and then in a checkout of the
-//! other version with the file `frames-new.txt` from here; for 2.1 it was the last commit before
-//! there were 32 side trees. Recordings are never changed.
+//! `frames-new.txt` before. So for the last one this test is run here, and then in a checkout of
+//! the other version with the file `frames-new.txt` from here; for 2.1 it was the last commit
+//! before there were 32 side trees. Recordings are never changed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;

@@ -96,7 +96,7 @@ fn what_a_silent_neighbour_names_first_comes_from_another_and_it_is_asked_no_mor
             least = node.asked[SILENT as usize];
         }
     }
-    // Until it has left a limit unanswered, and then two in a second, should it only have been slow.
+    // Until it has left a limit unanswered; then two in a second, should it only have been slow.
     let asked = node.asked[SILENT as usize];
     assert!(least <= 4 * limits::ASKED as u32, "{least}");
     assert!(asked <= least + 2 * 45 + limits::ASKED as u32, "{asked} after {least}");
