@@ -16,7 +16,7 @@ export KEEP
 export QUICK ROW ROUNDS ATTRIBUTE ACTORS
 RUSM := $(CARGO_TARGET_DIR)/rusm
 
-.PHONY: demo test test-parked soak bench toolchain build lint fmt deny doc
+.PHONY: demo test test-parked soak bench microbench toolchain build lint fmt deny doc
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
@@ -43,6 +43,10 @@ bench: toolchain
 	  --release --quiet --target wasm32-unknown-unknown --package rusm-guest --target-dir "$(RUSM)"
 	-cd tests/bench/peers/rusm && cargo build --release --quiet --target-dir "$(RUSM)"
 	@"$(CARGO_TARGET_DIR)/release/bench"
+
+## What is small and hot, natively: the SDK's codec, merges, gossip's frames.
+microbench:
+	cargo bench --quiet --manifest-path tests/bench/Cargo.toml --package bench
 
 ## A rustc that builds for wasm32: rustup's target, or Debian's sources where rustup can't.
 toolchain:
