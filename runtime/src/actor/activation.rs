@@ -219,7 +219,7 @@ impl Scheduler {
         count: usize,
         now: Now,
     ) {
-        self.drop_instance(body, count, failure.reason);
+        self.drop_instance(actor, body, count, failure.reason);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
         self.stop_children(actor);
         actor.mailbox.put_back(body.inbox.first(count));
@@ -253,11 +253,17 @@ impl Scheduler {
 
     /// Ends an incarnation. Whoever waits for an answer that it kept for later is told why none
     /// comes; a question among the first `again` messages is given again, and may have one yet.
-    pub(super) fn drop_instance(&self, body: &mut Body, again: usize, reason: Reason) {
+    pub(super) fn drop_instance(
+        &self,
+        actor: &Actor,
+        body: &mut Body,
+        again: usize,
+        reason: Reason,
+    ) {
         let instance = body.instance.take();
         let parked = self.unpark(body);
         if instance.is_some() {
-            self.live.fetch_sub(1, Ordering::Relaxed);
+            self.count_out(actor);
         }
         let again = body.inbox.first(again);
         let held = instance.iter().flat_map(|instance| instance.turn().questions());

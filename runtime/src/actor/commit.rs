@@ -61,7 +61,7 @@ impl Scheduler {
         actor.mailbox.put_back(&lost.messages);
         let again = lost.messages.len();
         body.inbox.put_back(lost.messages);
-        self.drop_instance(body, again, Reason::NoAnswer);
+        self.drop_instance(actor, body, again, Reason::NoAnswer);
         actor.count_stored_again();
         for pin in actor.pins() {
             self.make_safe(actor, pin);

@@ -70,7 +70,7 @@ impl Scheduler {
         if body.phase == Phase::Gone {
             return;
         }
-        self.drop_instance(body, 0, Reason::Stopped);
+        self.drop_instance(actor, body, 0, Reason::Stopped);
         actor.pins().for_each(|pin| self.make_safe(actor, pin));
         self.stop_children(actor);
         actor.journal().write("it stopped itself");
@@ -112,7 +112,7 @@ impl Scheduler {
                     body.instance = Some(old);
                     if broken {
                         // It trapped while it was saved: the old code goes on from its start.
-                        self.drop_instance(body, 0, Reason::Trapped);
+                        self.drop_instance(actor, body, 0, Reason::Trapped);
                     }
                     return Err(format!("the old code goes on: {why}"));
                 }
@@ -132,7 +132,7 @@ impl Scheduler {
             return;
         }
         body.phase = Phase::Gone;
-        self.drop_instance(body, 0, reason);
+        self.drop_instance(actor, body, 0, reason);
         match actor.parent() {
             None => self.release_devices(&actor.name(), &actor.spec),
             // What its grant gives is its parent's, for the next child.

@@ -36,7 +36,7 @@ impl Scheduler {
                 let holds = instance.into_holdings().rest();
                 self.saved.fetch_add(state.len() as u64, Ordering::Relaxed);
                 body.parked = Some(Box::new(Parked { holds, state: state.into() }));
-                self.live.fetch_sub(1, Ordering::Relaxed);
+                self.count_out(actor);
                 actor.does(Doing::Parked);
             }
             Err(failure) => {
@@ -45,7 +45,7 @@ impl Scheduler {
                 if broken {
                     actor.journal().write(format!("it can't be saved for parking: {failure}"));
                     // The next message begins it again from its durable state.
-                    self.drop_instance(body, 0, failure.reason);
+                    self.drop_instance(actor, body, 0, failure.reason);
                 }
             }
         }
@@ -94,9 +94,10 @@ impl Scheduler {
         true
     }
 
-    pub(super) fn put_instance(&self, actor: &Actor, body: &mut Body, instance: Instance) {
+    pub(super) fn put_instance(&self, actor: &Arc<Actor>, body: &mut Body, instance: Instance) {
         body.instance = Some(Box::new(instance));
         actor.does(Doing::Ready);
+        lock(&self.instances).insert(actor.id(), actor.clone());
         if self.live.fetch_add(1, Ordering::Relaxed) + 1 == self.limits.live {
             self.wake_parker();
         }
@@ -112,9 +113,8 @@ impl Scheduler {
         while lock(&self.committing).is_some() {
             self.engine.trim_memories();
             let now = self.clock.now();
-            let idle = |actor: Arc<Actor>| Some((actor.idle_for(now)?, actor));
-            let mut resting: Vec<_> = self.living().filter_map(idle).collect();
             let live = self.live.load(Ordering::Relaxed);
+            let mut resting = self.resting(now);
             let room = self.limits.live / ROOM;
             let over = (live + room).saturating_sub(self.limits.live);
             if live >= self.limits.live && resting.len() > over {
@@ -129,6 +129,20 @@ impl Scheduler {
             }
             thread::park_timeout(look);
         }
+    }
+
+    /// Those with an instance and nothing to do, and since when. Of the parked, which may be many
+    /// times more, none is looked at.
+    fn resting(&self, now: Duration) -> Vec<(Duration, Arc<Actor>)> {
+        let instances = lock(&self.instances);
+        let idle = |actor: &Arc<Actor>| Some((actor.idle_for(now)?, actor.clone()));
+        instances.values().filter_map(idle).collect()
+    }
+
+    /// An actor has no instance any more.
+    pub(super) fn count_out(&self, actor: &Actor) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.instances).remove(&actor.id());
     }
 
     pub(super) fn wake_parker(&self) {

@@ -2,7 +2,7 @@
 //! stops them.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -14,7 +14,7 @@ use super::run_queue::RunQueue;
 use super::status::Doing;
 use super::worker::Threads;
 use super::{Actor, Command, Spawner, Spec, Wish, lock};
-use crate::address::ActorId;
+use crate::address::{ActorId, IdHash};
 use crate::clock::Clock;
 use crate::device::Devices;
 use crate::limits::{Full, Limits, Room};
@@ -82,6 +82,8 @@ pub struct Scheduler {
     alive: AtomicUsize,
     /// Actors with an instance.
     pub(super) live: AtomicUsize,
+    /// Those with an instance.
+    pub(super) instances: Mutex<HashMap<ActorId, Arc<Actor>, IdHash>>,
     /// Bytes that parked actors have saved.
     pub(super) saved: AtomicU64,
     pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
@@ -111,6 +113,7 @@ impl Scheduler {
             room,
             alive: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
+            instances: Mutex::default(),
             saved: AtomicU64::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),

@@ -74,8 +74,10 @@ fn in_child(program: &PathBuf, bytes: &[u8], most: u64) -> Result<Vec<u8>, Compo
     let why = match said.lines().last() {
         Some(line) if output.status.code().is_some() => line.to_string(),
         _ => format!(
-            "ended by {}: it takes over {CHILD_SECONDS} s or {most} bytes of memory to compile",
-            output.status
+            "ended by {}: it takes over {CHILD_SECONDS} s or {} MiB of memory to compile, or more \
+            than ulimit allows",
+            output.status,
+            most >> 20
         ),
     };
     Err(ComponentError::Compile(why))
