@@ -281,7 +281,7 @@ impl Broadcast {
     fn is_new(&mut self, now: Duration, from: u32, post: &Post, counts: &mut Counts) -> bool {
         let Id { stream, seq } = post.id;
         let ours = stream == self.own;
-        let brought = (from, post.age < YOUNG);
+        let brought = (from, post.age < streams::NEWS);
         let ignored = if u128::from(post.age) >= LIFETIME.as_millis() {
             &mut counts.stale
         } else if ours && seq <= self.last {

@@ -62,7 +62,7 @@ fn assert_has_a_root(net: &mut Net) {
 
 #[test]
 fn a_forged_beacon_from_the_far_future_does_not_own_the_tree_for_ever() {
-    for seed in (0..5).map(|step| seed().wrapping_add(step)) {
+    for seed in (0..2).map(|step| seed().wrapping_add(step)) {
         let terms = [u32::MAX, u32::MAX - 1, u32::MAX / 2, 1 << 30, 1 << 20, 1000];
         for ahead in terms {
             let (mut net, last) = settled(seed);
@@ -78,7 +78,7 @@ fn a_forged_beacon_from_the_far_future_does_not_own_the_tree_for_ever() {
 
 #[test]
 fn a_forged_number_of_the_roots_own_beacon_holds_it_up_no_longer_than_a_silent_root() {
-    for seed in (0..5).map(|step| seed().wrapping_add(step)) {
+    for seed in (0..2).map(|step| seed().wrapping_add(step)) {
         let (mut net, last) = settled(seed);
         lie(&mut net, &Wire::Beacon(Beacon { seq: u32::MAX, hops: 0, ..last }));
         net.run_for(seconds(1));
@@ -90,7 +90,7 @@ fn a_forged_number_of_the_roots_own_beacon_holds_it_up_no_longer_than_a_silent_r
 
 #[test]
 fn who_hears_the_future_first_comes_back_to_the_others() {
-    for seed in (0..5).map(|step| seed().wrapping_add(step)) {
+    for seed in (0..2).map(|step| seed().wrapping_add(step)) {
         let (mut net, _) = settled(seed);
         let late = net.add();
         net.link(late, LIAR);

@@ -91,7 +91,7 @@ fn no_number_of_invented_streams_shuts_others_out() {
         }
         net.run_for(Duration::from_millis(500));
     }
-    assert!((0..9).any(|node| net.core(node).counts().crowded > 0));
+    assert!((0..9).any(|node| net.core(node).counts().delivered > limits::STREAMS as u64));
     let mut sent: Vec<(usize, Vec<u8>)> = early.into_iter().map(|body| (0, body)).collect();
     for node in 0..9 {
         sent.extend(
@@ -101,8 +101,9 @@ fn no_number_of_invented_streams_shuts_others_out() {
     net.run_for(seconds(10));
     for node in 0..9 {
         for (_, body) in sent.iter().filter(|(origin, _)| *origin != node) {
+            // Whose place was taken may be heard a second time.
             let text = String::from_utf8_lossy(body);
-            assert_eq!(net.delivered(node, body), 1, "{text} at {node}");
+            assert!((1..=2).contains(&net.delivered(node, body)), "{text} at {node}");
         }
         let size = serde_ipld_dagcbor::to_vec(net.core(node)).unwrap().len();
         assert!(size < 2 << 20, "{size} bytes of state");

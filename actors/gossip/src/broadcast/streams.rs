@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::YOUNG;
 use crate::few::Few;
 use crate::limits::{LIFETIME, PART_QUIET, PARTS, STREAMS, TICK};
 use crate::neighbour::Neighbour;
@@ -51,8 +50,10 @@ struct Part {
 saved!(Part { window, heard });
 
 /// A stream that has been silent for so long may make room for a new one: what is still on its way
-/// of it is older than the messages that are let in then.
-const SILENT: Duration = Duration::from_millis(2 * YOUNG as u64);
+/// of it is older than the messages that are let in then, ...
+const SILENT: Duration = Duration::from_secs(2);
+/// ... which are younger than this, in milliseconds.
+pub const NEWS: u32 = 1000;
 /// Stands for all links that are gone, and for none.
 pub const GONE: u32 = u32::MAX;
 
@@ -102,8 +103,8 @@ impl Streams {
     }
 
     /// Makes room for a stream that a link brings, if there is none and some may be made: that of
-    /// the greediest link that was silent for longest makes room for what is new, and for whatever
-    /// a link brings that has brought less.
+    /// the greediest link that was silent for longest makes room for news, be it silent for long or
+    /// the link one that has brought less.
     pub fn make_room(
         &mut self,
         now: Duration,
@@ -123,7 +124,7 @@ impl Streams {
             .iter()
             .filter(|(stream, seen)| *stream != own && owner(seen.by, links) == greediest);
         let oldest = theirs.min_by_key(|(_, seen)| seen.part.heard);
-        let oldest = oldest.filter(|(_, seen)| fair || young && seen.part.heard + SILENT <= now);
+        let oldest = oldest.filter(|(_, seen)| young && (fair || seen.part.heard + SILENT <= now));
         let Some((stream, by)) = oldest.map(|(stream, seen)| (*stream, seen.by)) else {
             self.refused = Some((link, now + TICK));
             return false;
