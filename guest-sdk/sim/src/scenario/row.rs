@@ -40,7 +40,7 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apart: Option<usize>,
     /// Cycles after a crash until ten messages in a row, the first of them sent then, reach all
-    /// survivors; in the step of the tenth. See `cycle` of [`Scenario`].
+    /// survivors; in the step of the tenth. See `cycle` of [`Scenario`](super::Scenario).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heal_cycles: Option<u32>,
     /// There were rounds enough for that, in vain.
