@@ -58,8 +58,10 @@ pub fn fuzz(name: &str, more: &[Vec<u8>], target: impl Fn(&[u8]) -> Found) {
     }
     println!("{name}: {runs} runs, {} features, {} inputs found", known.len(), new.len());
     assert!(runs > 0 && known.len() > 1);
-    if std::env::var("KEEP").is_ok() {
+    // `make` sets it whether it was given or not.
+    if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty() && keep != "0") {
         let lines: String = read(name).iter().chain(&new).map(|input| hex(input) + "\n").collect();
+        std::fs::create_dir_all(file(name).parent().unwrap()).unwrap();
         std::fs::write(file(name), lines).unwrap();
     }
 }
