@@ -62,7 +62,7 @@ fn open<'a>(caller: &'a mut Call<'_>) -> Result<(&'a mut [u8], &'a mut Host)> {
 
 fn list(memory: &[u8], at: u32, length: u32) -> Result<&[u8]> {
     let list = memory.get(at as usize..).and_then(|rest| rest.get(..length as usize));
-    Ok(list.context("a list outside its memory")?)
+    list.context("a list outside its memory")
 }
 
 /// Writes words of four bytes; a case's number before a field of four bytes is one, too.
