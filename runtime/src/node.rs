@@ -135,7 +135,7 @@ impl Node {
     pub fn start(manifest: Manifest, compiler: Compiler) -> Result<Arc<Self>, StartError> {
         let Manifest { node: config, mut limits, actors } = manifest;
         let plan = Plan::new(Machine::this(), &limits);
-        (limits.actors, limits.live) = (plan.room.actors, plan.live);
+        limits.live = plan.live;
         let data = config.data;
         let lock = Lock::take(&data)?;
         let identity = Identity::open(&data, NODE_KEY)?;

@@ -85,7 +85,7 @@ impl Scheduler {
         now: Duration,
     ) -> bool {
         let most = self.limits.live + self.limits.live / ROOM;
-        if self.live.load(Ordering::Relaxed) < most {
+        if lock(&self.instances).len() < most {
             return false;
         }
         actor.does(Doing::WaitingForRoom);
@@ -97,8 +97,11 @@ impl Scheduler {
     pub(super) fn put_instance(&self, actor: &Arc<Actor>, body: &mut Body, instance: Instance) {
         body.instance = Some(Box::new(instance));
         actor.does(Doing::Ready);
-        lock(&self.instances).insert(actor.id(), actor.clone());
-        if self.live.fetch_add(1, Ordering::Relaxed) + 1 == self.limits.live {
+        let mut instances = lock(&self.instances);
+        instances.insert(actor.id(), actor.clone());
+        let live = instances.len();
+        drop(instances);
+        if live == self.limits.live {
             self.wake_parker();
         }
     }
@@ -113,7 +116,7 @@ impl Scheduler {
         while lock(&self.committing).is_some() {
             self.engine.trim_memories();
             let now = self.clock.now();
-            let live = self.live.load(Ordering::Relaxed);
+            let live = lock(&self.instances).len();
             let mut resting = self.resting(now);
             let room = self.limits.live / ROOM;
             let over = (live + room).saturating_sub(self.limits.live);
@@ -141,7 +144,6 @@ impl Scheduler {
 
     /// An actor has no instance any more.
     pub(super) fn count_out(&self, actor: &Actor) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
         lock(&self.instances).remove(&actor.id());
     }
 

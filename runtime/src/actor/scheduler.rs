@@ -80,8 +80,6 @@ pub struct Scheduler {
     pub(super) limits: Arc<Limits>,
     room: Room,
     alive: AtomicUsize,
-    /// Actors with an instance.
-    pub(super) live: AtomicUsize,
     /// Those with an instance.
     pub(super) instances: Mutex<HashMap<ActorId, Arc<Actor>, IdHash>>,
     /// Bytes that parked actors have saved.
@@ -112,7 +110,6 @@ impl Scheduler {
             limits,
             room,
             alive: AtomicUsize::new(0),
-            live: AtomicUsize::new(0),
             instances: Mutex::default(),
             saved: AtomicU64::new(0),
             committing: Mutex::new(Some(committing)),

@@ -160,15 +160,17 @@ impl Node {
 
     /// An actor that is to run here and can't yet.
     fn waiting_row(&self, name: &str, waiting: &Waiting) -> Result<Status, StateError> {
+        let id = self.id_of(name)?;
+        let letters = self.router.find(id).map_or(0, |inlet| inlet.mailbox().letters());
         Ok(Status {
             name: name.into(),
-            address: Address::new(self.id_of(name)?, self.id).to_string(),
+            address: Address::new(id, self.id).to_string(),
             component: waiting.cid.to_string(),
             world: "unknown".into(),
             state: "waiting".into(),
             incarnations: 0,
             handled: 0,
-            waiting: 0,
+            waiting: letters,
             missed: 0,
             busy_ms: 0,
             set_aside: 0,
