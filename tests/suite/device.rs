@@ -99,7 +99,7 @@ fn the_edges_of_an_input_arrive_in_order_with_their_numbers() {
 #[test]
 fn edges_that_find_no_room_are_counted_with_the_next() {
     let grant = "grant = { pin = { pin = \"bench:button?script=s.csv\", input = \"both\" } }\n\
-                 mailbox = 4\n";
+                 mailbox = 4\nturn = \"1m\"\n";
     let script: String = (0..400).map(|n| format!("{},{}\n", 50 + n, (n + 1) % 2)).collect();
     let lab = Lab::with_files(&format!("[actor.a]\n{PROBE}{grant}"), &[("s.csv", &script)]);
     // It is busy for a while, with room for four edges.

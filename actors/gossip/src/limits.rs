@@ -162,12 +162,9 @@ pub const PART_QUIET: Duration = Duration::from_secs(5);
 /// Gaps listed in one digest, over all streams; the rest is listed when these are filled.
 pub const GAPS: usize = 4096;
 
-/// Bytes of the bodies sent to one neighbour in answer to one digest, so that repair leaves room
-/// for news.
-pub const REPAIR_BYTES: usize = 64 << 10;
-
-/// Messages sent to one neighbour in answer to one digest: a turn's effects are limited.
-pub const REPAIR: usize = 64;
+/// Bytes of the bodies that one neighbour is sent again between two ticks, so that repair leaves
+/// room for news.
+pub const REPAIR_BYTES: usize = 1 << 20;
 
 /// Digests of one neighbour answered between two ticks: an answer costs far more than a digest.
 pub const DIGESTS: u32 = 16;

@@ -74,7 +74,7 @@ impl Broadcast {
             return;
         }
         for id in ids {
-            if neighbour.repaired_bytes >= REPAIR_BYTES * 16 {
+            if neighbour.repaired_bytes >= REPAIR_BYTES {
                 counts.hasty += 1;
                 return;
             }
