@@ -16,6 +16,8 @@ use crate::row::{Better, Measure, Row};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Limits for parking: after a tenth of a second at rest, or when 1,000 are alive.
 const PARKING: &str = "live = 1000\npark-ms = 100\n";
+/// Actors that are woken and parked again, in turn: as many rest between two wakes of one.
+const WOKEN: u64 = 500;
 /// A node that used no processor time for so long has parked its actors.
 const REST: Duration = Duration::from_millis(400);
 
@@ -51,18 +53,20 @@ pub fn live_bytes(bench: &Bench) -> Row {
 /// An actor with a state of 4 kB is woken by a question, and parked again: microseconds of the
 /// node's processor time for each of 500 that are asked and then rest, question and answer
 /// included; the mean of some rounds, in each of which a command line has its question answered,
-/// too. Raw: `save`, drop, instantiate, `restore` and one answer, without a host, one after the
-/// other on one core: the median of the time that passes, which the kernel's share is in.
+/// too. Raw: of as many, instantiate, `restore` and one answer each, then `save` and drop each,
+/// without a host, on one core: the median of the time that passes, which the kernel's share is in.
 ///
-/// The limit: the same with the component's module by itself, in a memory that is zeroed where it
-/// was touched and used again (wasmtime's pooling allocator), which then is warm.
+/// The limit: the same with the component's module by itself, in memories that are zeroed where
+/// they were touched and used again (wasmtime's pooling allocator).
 pub fn park_wake(bench: &Bench) -> Row {
     let guest = [("component", "sprout")];
+    let actors = format!("actors={WOKEN}");
+    let reused = format!("reused={WOKEN}");
     Row::new("park_wake", "µs", Better::Lower, "raw wasmtime")
         .limit(MODULE)
         .side("ours", woken(bench))
-        .side("raw wasmtime", raw(bench, "component_renewed", &guest, &[]))
-        .side(MODULE, raw(bench, "module_renewed", &guest, &["reused=64"]))
+        .side("raw wasmtime", raw(bench, "component_renewed", &guest, &[&actors]))
+        .side(MODULE, raw(bench, "module_renewed", &guest, &[&actors, &reused]))
 }
 
 fn live(bench: &Bench) -> anyhow::Result<Measure> {
@@ -105,15 +109,14 @@ fn parked(bench: &Bench) -> anyhow::Result<Measure> {
 }
 
 fn woken(bench: &Bench) -> anyhow::Result<Measure> {
-    const ACTORS: u64 = 500;
     const STATE: u64 = 4096;
     let node = nursery(&bench.ours, PARKING)?;
-    node.ask("nursery", &json!({ "Spawn": ["Started", ACTORS] }))?;
+    node.ask("nursery", &json!({ "Spawn": ["Started", WOKEN] }))?;
     node.ask("nursery", &json!({ "GrowAll": STATE }))?;
     // In thousandths of a second: it rests when it uses less than one in a while.
     let used = move |node: &Node| Ok((processor_seconds(node.pid())? * 1000.0) as u64);
     still(&node, REST, || used(&node))?;
-    all_parked(&node, ACTORS)?;
+    all_parked(&node, WOKEN)?;
     let rounds = (bench.ms / 20).max(10);
     Ok(Box::new(move || {
         let before = processor_seconds(node.pid())?;
@@ -122,8 +125,8 @@ fn woken(bench: &Bench) -> anyhow::Result<Measure> {
             still(&node, REST, || used(&node))?;
         }
         let seconds = processor_seconds(node.pid())? - before;
-        all_parked(&node, ACTORS)?;
-        Ok(seconds * 1e6 / (rounds * ACTORS) as f64)
+        all_parked(&node, WOKEN)?;
+        Ok(seconds * 1e6 / (rounds * WOKEN) as f64)
     }))
 }
 

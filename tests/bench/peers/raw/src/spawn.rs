@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use bench::{Call, Run, sized};
 use sprout::Message;
 
@@ -63,30 +63,41 @@ pub fn memory<C: Code>(call: &Call) -> anyhow::Result<f64> {
     Ok((more(MORE)? - few) as f64 / MORE as f64)
 }
 
-/// Microseconds to save an instance's 4 kB, drop it, instantiate it again, restore it, and have a
-/// question answered; the median, on one core.
+/// Microseconds to instantiate one of `actors`, restore its 4 kB and have a question answered; and
+/// then, once all are, to save it and drop it. The median of the rounds, on one core.
 pub fn renewed<C: Code>(call: &Call) -> anyhow::Result<f64> {
     let code = C::load(Path::new(call.text("component")?), load(call)?)?;
     let question = serde_ipld_dagcbor::to_vec(&Message::Ask([7; 64].into()))?;
-    let mut first = code.instance(false)?;
-    first.start()?;
-    ask(&mut first, &serde_ipld_dagcbor::to_vec(&Message::Grow(4096))?)?;
-    let mut guest = Some(first);
+    let grow = serde_ipld_dagcbor::to_vec(&Message::Grow(4096))?;
+    let actors = call.number("actors")?;
+    let parked = |_| {
+        let mut guest = code.instance(false)?;
+        guest.start()?;
+        ask(&mut guest, &grow)?;
+        guest.save()
+    };
+    let mut states = (0..actors).map(parked).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut guests = Vec::with_capacity(states.len());
     let mut times = Vec::new();
-    let (figure, _) = sized(call.ms, 1000, |count| {
+    let (figure, _) = sized(call.ms, 3, |rounds| {
         times.clear();
         let began = Instant::now();
-        for _ in 0..count {
-            let one = Instant::now();
-            let state = guest.as_mut().context("no instance")?.save()?;
-            guest = None;
-            let renewed = guest.insert(code.instance(false)?);
-            renewed.restore(&state)?;
-            ensure!(ask(renewed, &question)? == 1, "it did not answer");
-            times.push(one.elapsed().as_nanos() as u64);
+        for _ in 0..rounds {
+            let round = Instant::now();
+            for state in states.drain(..) {
+                let mut guest = code.instance(false)?;
+                guest.restore(&state)?;
+                ensure!(ask(&mut guest, &question)? == 1, "it did not answer");
+                guests.push(guest);
+            }
+            for mut guest in guests.drain(..) {
+                states.push(guest.save()?);
+            }
+            times.push(round.elapsed().as_nanos() as u64);
         }
         let ns = began.elapsed().as_nanos() as u64;
-        Ok(Run { ns, figure: bench::percentile(&mut times, 0.5) as f64 / 1000.0 })
+        let each = bench::percentile(&mut times, 0.5) as f64 / actors as f64;
+        Ok(Run { ns, figure: each / 1000.0 })
     })?;
     Ok(figure)
 }
