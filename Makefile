@@ -20,7 +20,7 @@ RUSM := $(CARGO_TARGET_DIR)/rusm
 
 ## Three nodes on this machine: deploy by hash, talk, cut, heal, swap. KEEP=1 leaves them up.
 demo: build
-	cargo run --quiet --package tests --bin demo
+	@CARGO_MANIFEST_DIR="$(CURDIR)/tests" "$(CARGO_TARGET_DIR)/debug/demo"
 
 ## All tests: unit, doc and integration.
 test: build
@@ -28,11 +28,11 @@ test: build
 
 ## The scenarios once more, with every actor parked between every two messages.
 test-parked: build
-	PARK=1 cargo test --package tests --test all
+	PARK=1 cargo test --workspace --test all
 
 ## A minute of full load with an account of every letter; SOAK=600 for ten. `make test` has seconds.
 soak: build
-	SOAK=$(or $(SOAK),60) cargo test --package tests --test all -- soak
+	SOAK=$(or $(SOAK),60) cargo test --workspace --test all -- soak
 
 ## This project and its peers measured side by side; target/bench.json has the figures.
 bench: toolchain
