@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::NodeId;
+use crate::wasm::Layout;
 
 /// A WebAssembly actor runtime for edge nodes.
 #[derive(Parser)]
@@ -133,6 +134,9 @@ enum Command {
     CompileComponent {
         /// Bytes of address space that it may take.
         most: u64,
+        /// For memories that have all the address space that a guest can name.
+        #[arg(long)]
+        guarded: bool,
     },
 }
 
@@ -184,7 +188,10 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { manifest } => run::run(&manifest),
         Command::Sim(args) => sim::sim(&args),
-        Command::CompileComponent { most } => Ok(crate::wasm::compile::child(most)?),
+        Command::CompileComponent { most, guarded } => {
+            let layout = if guarded { Layout::Guarded } else { Layout::Packed };
+            Ok(crate::wasm::compile::child(most, layout)?)
+        }
         Command::Id { target } => id(&target),
         Command::Build { path, output, json } => build::build(&path, output.as_deref(), json),
         Command::Add { file, target } => remote::add(&file, &target),

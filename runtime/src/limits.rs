@@ -76,7 +76,8 @@ pub struct Limits {
     /// Actors on one node, live or parked, before the memory plan lowers it.
     pub actors: usize,
     /// Actors with an instance at once, before the memory plan lowers it: past it those that rest
-    /// for longest are parked.
+    /// for longest are parked. With more than address space can guard (28,000 on most machines)
+    /// their memories are packed, and each access to them is checked: see `wasm::Layout`.
     pub live: usize,
     /// Bytes of one component.
     pub component_bytes: u64,
@@ -192,7 +193,7 @@ impl Default for Limits {
             quarantine_crashes: 20,
             quarantine_ms: 60_000,
             actors: 1_000_000,
-            live: 100_000,
+            live: 16_384,
             component_bytes: 16 << 20,
             blob_bytes: 64 << 20,
             peers: 64,

@@ -147,7 +147,7 @@ impl Node {
         let clock = Clock::default();
         let (devices, device_events) = Devices::open(&limits, clock.origin())?;
         let devices = Arc::new(devices);
-        let engine = Engine::new()?;
+        let engine = Engine::new(plan.layout)?;
         engine.keep_memories(plan.live);
         let id = identity.id();
         let router = Arc::new(Router::new(id, clock.clone()));

@@ -26,6 +26,7 @@ use wasmtime::{Module, Precompiled};
 pub use check::{ComponentError, World};
 pub use contract::encode;
 pub use instance::{Failure, Instance, Now};
+pub use memory::Layout;
 
 use crate::store::Cid;
 use guest::Linked;
@@ -46,6 +47,7 @@ const COPY_BYTES: usize = 8 << 20;
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
+    layout: Layout,
     linkers: Arc<[Linker<Turn>; 3]>,
     memories: Memories,
 }
@@ -61,8 +63,9 @@ pub struct Code {
 }
 
 impl Engine {
-    /// An engine with the configuration of every node: see the decisions in ARCHITECTURE.md.
-    pub fn new() -> Result<Self, ComponentError> {
+    /// An engine with the configuration of every node whose guests' memories lie so: see the
+    /// decisions in ARCHITECTURE.md.
+    pub fn new(layout: Layout) -> Result<Self, ComponentError> {
         let mut config = wasmtime::Config::new();
         config.concurrency_support(false);
         config.gc_support(false);
@@ -76,21 +79,16 @@ impl Engine {
         config.epoch_interruption(true);
         config.max_wasm_stack(GUEST_STACK_BYTES);
         config.generate_address_map(false);
-        // An actor's memory is mapped at its size and no more: neighbours merge into one mapping,
-        // and a Pi's 39 bits of address space hold them all.
         let memories = Memories::new();
         config.with_host_memory(Arc::new(memories.clone()));
-        config.memory_init_cow(false);
-        config.memory_reservation(0);
-        config.memory_guard_size(0);
-        config.memory_reservation_for_growth(0);
+        layout.configure(&mut config);
         let engine = wasmtime::Engine::new(&config).map_err(ComponentError::engine)?;
         let linker = |add: fn(&mut Linker<Turn>) -> wasmtime::Result<()>| {
             let mut linker = Linker::new(&engine);
             add(&mut linker).map(|()| linker).map_err(ComponentError::engine)
         };
         let linkers = [linker(link_actor)?, linker(link_driver)?, linker(link_protocol)?];
-        Ok(Self { engine, linkers: Arc::new(linkers), memories })
+        Ok(Self { engine, layout, linkers: Arc::new(linkers), memories })
     }
 
     /// Tells engines whose native code can't be shared apart.

@@ -36,6 +36,7 @@ fn a_node_with_the_system_actors_serves_in_little_address_space() {
     command.arg(guests::edge_host().unwrap());
     let mut lab = Lab::started_by(command, folder, SYSTEM);
     lab.node.says("512 MiB of address space").unwrap();
+    lab.node.says("packed side by side").unwrap();
     serves(&lab);
     assert!(lab.node.interrupt().unwrap().success());
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-use edge_host::wasm::Engine;
+use edge_host::wasm::{Engine, Layout};
 use gossip::Gossip;
 use serde_json::Value;
 use sim::{Run, Scenario};
@@ -27,7 +27,7 @@ fn scenario(nodes: usize) -> Scenario {
 fn a_component_and_its_source_leave_the_same_trace() -> Result<()> {
     let bytes = std::fs::read(&nodes::gossip().file)?;
     let play = |component| -> Result<_> {
-        let component = Engine::new()?.simulated(component)?;
+        let component = Engine::new(Layout::Packed)?.simulated(component)?;
         Ok(Run::new(scenario(12), 5, component, gossip::kind).play(&mut |_, _| {}))
     };
     let component = play(&bytes)?;

@@ -176,9 +176,9 @@ impl Scheduler {
         let mut told = lock(&self.told);
         if told.len() < COMPONENTS && told.insert(code.cid) {
             actor.journal().write(
-                "its memory grew by its first message, which copies it whole: link it with an \
-                --initial-memory that holds what it needs, and an allocator that starts in it, as \
-                guest-sdk does",
+                "its memory grew by its first message, which takes a call of the system, and where \
+                memories are packed a copy of it all: link it with an --initial-memory that holds \
+                what it needs, and an allocator that starts in it, as guest-sdk does",
             );
         }
     }

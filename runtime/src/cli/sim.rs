@@ -18,7 +18,7 @@ use serde_json::Value;
 use sim::scenario::Rule;
 use sim::{Number, Play, Run, Scenario};
 
-use crate::wasm::Engine;
+use crate::wasm::{Engine, Layout};
 use table::Written;
 
 /// What to simulate.
@@ -196,7 +196,8 @@ impl Actor {
                 place,
             ));
         }
-        Ok(Self::Component(Engine::new()?.simulated(&actor)?))
+        // Ten thousand of them at once are not too many.
+        Ok(Self::Component(Engine::new(Layout::Packed)?.simulated(&actor)?))
     }
 
     /// The report of one run.

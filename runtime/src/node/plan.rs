@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits::{Limits, Room};
+use crate::wasm::Layout;
 
 /// What the node takes before its first actor: code, store, network, threads. A debug build without
 /// actors had 22 MB resident (VmRSS of `edge-host run`).
@@ -16,12 +17,19 @@ const ACTOR_BYTES: u64 = 96 << 10;
 /// Address space of the node before its first actor: thread stacks, mapped files, the allocator's
 /// arenas.
 const NODE_SPACE: u64 = 320 << 20;
-/// Address space of an actor: its linear memory as mapped, without reservation or guard, and slack.
-/// 200 more sensor actors added 260 kB each (VmSize).
+/// Address space of an actor: its linear memory where those are packed, and slack. 200 more sensor
+/// actors added 260 kB each (VmSize).
 const ACTOR_SPACE: u64 = 512 << 10;
 /// A parked actor (0.8 kB resident: `make bench ROW=parked_bytes`); what it saved is counted as it
 /// is.
 const PARKED_BYTES: u64 = 1 << 10;
+
+/// The kernel's page tables for one memory that is guarded: it shares none with its neighbours.
+const TABLES_BYTES: u64 = 8 << 10;
+/// The part of memory that those may take.
+const TABLES_PART: u64 = 16;
+/// Mappings of the node itself: programs, stacks, the allocator's arenas, native code.
+const NODE_MAPPINGS: usize = 8 << 10;
 
 /// What there is of each, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +41,8 @@ pub struct Machine {
     /// What the kernel still promises, if it promises no more than it has
     /// (`vm.overcommit_memory = 2`).
     pub commit: Option<u64>,
+    /// Linear memories that can lie as [`Layout::Guarded`].
+    pub guarded: usize,
     /// Processors.
     pub cores: usize,
 }
@@ -48,6 +58,8 @@ pub struct Plan {
     pub live: usize,
     /// What `live` was bounded by.
     pub bound: &'static str,
+    /// How the memories of all lie: what is compiled for the one layout is not for the other.
+    pub layout: Layout,
 }
 
 /// The name of a bound, and what to do about it.
@@ -64,7 +76,11 @@ impl Machine {
     pub fn this() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let root = Path::new("/");
-        Self { memory: memory(root), space: address_space(), commit: commit(root), cores }
+        let mappings = number(&root.join("proc/sys/vm/max_map_count")).unwrap_or_default();
+        let mappings = usize::try_from(mappings).unwrap_or_default();
+        let guarded = Layout::guarded(mappings.saturating_sub(NODE_MAPPINGS));
+        let (memory, space, commit) = (memory(root), address_space(), commit(root));
+        Self { memory, space, commit, guarded, cores }
     }
 }
 
@@ -85,6 +101,11 @@ impl Plan {
         ];
         let live = live.into_iter().chain(spaces.clone().map(by_space(ACTOR_SPACE)));
         let (live, (bound, _)) = least(live);
+        let tables = live as u64 * TABLES_BYTES;
+        let layout = match live <= machine.guarded && tables <= memory / TABLES_PART {
+            true => Layout::Guarded,
+            false => Layout::Packed,
+        };
 
         // Half of what there is may be taken by those that are parked; live ones have the other
         // half, or make room.
@@ -94,7 +115,7 @@ impl Plan {
         let (actors, (what, remedy)) = least(actors);
         let actors = actors.max(live).min(limits.actors);
         let room = Room { actors, each: PARKED_BYTES, bytes: parked_bytes, what, remedy };
-        Self { machine, room, live, bound }
+        Self { machine, room, live, bound, layout }
     }
 }
 
@@ -107,7 +128,7 @@ fn least(bounds: impl Iterator<Item = (u64, Bound)>) -> (usize, Bound) {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes >> 20;
-        let Machine { memory, space, commit, cores } = self.machine;
+        let Machine { memory, space, commit, cores, .. } = self.machine;
         write!(f, "{} MiB of memory, ", mib(memory))?;
         match space {
             Some(space) => write!(f, "{} MiB of address space, ", mib(space))?,
@@ -116,10 +137,14 @@ impl fmt::Display for Plan {
         if let Some(commit) = commit {
             write!(f, "{} MiB that the kernel promises, ", mib(commit))?;
         }
+        let layout = match self.layout {
+            Layout::Guarded => "guarded by 4 GiB of address space each",
+            Layout::Packed => "packed side by side and checked at each access",
+        };
         write!(
             f,
-            "{cores} workers; memory mapped on demand without reservation; at most {} live actors, \
-            bounded by {}, and {} with those that are parked, bounded by {}",
+            "{cores} workers; memories mapped on demand, {layout}; at most {} live actors, bounded \
+            by {}, and {} with those that are parked, bounded by {}",
             self.live, self.bound, self.room.actors, self.room.what
         )
     }
@@ -173,7 +198,8 @@ fn meminfo(root: &Path, row: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const PI: Machine = Machine { memory: 8 << 30, space: None, commit: None, cores: 4 };
+    const PI: Machine =
+        Machine { memory: 8 << 30, space: None, commit: None, guarded: 28_000, cores: 4 };
 
     #[test]
     fn a_small_machine_holds_fewer_actors_and_says_what_bounds_them() {
@@ -186,6 +212,24 @@ mod tests {
         let plan = Plan::new(PI, &few);
         assert_eq!((plan.live, plan.bound), (10, "the limit `live`"));
         assert_eq!((plan.room.actors, plan.room.what), (20, "the limit `actors`"));
+    }
+
+    #[test]
+    fn memories_are_guarded_where_there_is_room_for_that_for_all_that_may_live() {
+        let plan = |machine, live| Plan::new(machine, &Limits { live, ..Limits::default() });
+        assert_eq!(plan(PI, Limits::default().live).layout, Layout::Guarded);
+        let many = plan(PI, 50_000);
+        assert_eq!((many.live, many.layout), (50_000, Layout::Packed), "{many}");
+        let small = Machine { guarded: 120, ..PI };
+        assert_eq!(plan(small, 1000).layout, Layout::Packed);
+        assert_eq!(plan(small, 100).layout, Layout::Guarded);
+        let small = Machine { memory: 1 << 30, ..PI };
+        assert_eq!(
+            plan(small, 16_384).layout,
+            Layout::Packed,
+            "its page tables would be too large"
+        );
+        assert_eq!(plan(small, 1000).layout, Layout::Guarded);
     }
 
     #[test]

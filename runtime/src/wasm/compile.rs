@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-use super::{ComponentError, Engine};
+use super::{ComponentError, Engine, Layout};
 
 /// Address space of the child in bytes, at least and at most: a bound on what a hostile component
 /// may take, not a need. The crdt actor (453 kB) took 45 MB resident.
@@ -40,12 +40,19 @@ impl Compiler {
         let [least, most] = CHILD_BYTES;
         match self {
             Self::Here => engine.compile(bytes),
-            Self::Child(program) => in_child(program, bytes, (memory / 2).clamp(least, most)),
+            Self::Child(program) => {
+                in_child(program, engine.layout, bytes, (memory / 2).clamp(least, most))
+            }
         }
     }
 }
 
-fn in_child(program: &PathBuf, bytes: &[u8], most: u64) -> Result<Vec<u8>, ComponentError> {
+fn in_child(
+    program: &PathBuf,
+    layout: Layout,
+    bytes: &[u8],
+    most: u64,
+) -> Result<Vec<u8>, ComponentError> {
     let failed = |error: std::io::Error| {
         ComponentError::Compile(format!(
             "its compiler process {} failed: {error}",
@@ -54,6 +61,7 @@ fn in_child(program: &PathBuf, bytes: &[u8], most: u64) -> Result<Vec<u8>, Compo
     };
     let mut child = Command::new(program)
         .args(["compile-component", &most.to_string()])
+        .args((layout == Layout::Guarded).then_some("--guarded"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -83,9 +91,9 @@ fn in_child(program: &PathBuf, bytes: &[u8], most: u64) -> Result<Vec<u8>, Compo
     Err(ComponentError::Compile(why))
 }
 
-/// The child's part: a component on standard input, native code on standard output, in so many
-/// bytes of address space.
-pub fn child(most: u64) -> Result<(), ComponentError> {
+/// The child's part: a component on standard input, native code on standard output, for memories
+/// that lie so, in so many bytes of address space.
+pub fn child(most: u64, layout: Layout) -> Result<(), ComponentError> {
     let system = |error: std::io::Error| ComponentError::Compile(error.to_string());
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     // A stricter limit that is already in force stays.
@@ -95,6 +103,6 @@ pub fn child(most: u64) -> Result<(), ComponentError> {
     std::fs::write("/proc/self/oom_score_adj", FIRST_TO_END).map_err(system)?;
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).map_err(system)?;
-    let native = Engine::new()?.compile(&bytes)?;
+    let native = Engine::new(layout)?.compile(&bytes)?;
     std::io::stdout().write_all(&native).map_err(system)
 }

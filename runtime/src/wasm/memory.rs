@@ -1,4 +1,5 @@
-//! Guests' linear memories: each mapped at its size and no more, and used again while it is warm.
+//! Guests' linear memories: each with all the address space that its guest can name, or mapped at
+//! its size and no more; used again while it is warm.
 //!
 //! A kernel takes longer to map a memory, to fill its first pages and to take them away than
 //! wasmtime to instantiate a component in it. So some memories outlive their instances. Which of
@@ -17,7 +18,7 @@ use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// One with more bytes is not kept: its pages take longer to look through.
@@ -28,6 +29,22 @@ const KEPT_TOUCHED_BYTES: usize = 96 << 10;
 const KEPT: usize = 1024;
 /// Those that nobody took for so long are given back to the kernel.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Address space that a guest can name: 32 bits of it.
+const NAMED: usize = 4 << 30;
+/// What lies behind it: an access whose offset is larger than that is checked by itself.
+const GUARD: usize = 64 << 10;
+
+/// How guests' memories lie in the address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Each has all that its guest can name to itself: what is not mapped there stops a guest that
+    /// goes astray, and no access needs a check. Half as much again of what guests do, and up to
+    /// twice; but each takes two of the process's mappings and 8 kB of the kernel's page tables.
+    Guarded,
+    /// Mapped at their size, side by side: each access is checked, and neighbours share a mapping.
+    Packed,
+}
 
 /// Makes all linear memories of an engine. Cheap to clone.
 #[derive(Clone)]
@@ -46,26 +63,53 @@ struct Spare {
     /// So many may there be, those in use included.
     most: usize,
     used: usize,
-    /// By their size.
-    mappings: BTreeMap<usize, Vec<Mapping>>,
+    /// By their size and address space.
+    mappings: BTreeMap<(usize, usize), Vec<Mapping>>,
     count: usize,
     /// The fewest there were since then: nobody missed those.
     fewest: usize,
     since: Instant,
 }
 
-/// A private anonymous mapping, readable and writable.
+/// Private anonymous memory, readable and writable, and address space behind it where nothing is.
 struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
+    /// Of both.
+    space: usize,
 }
 
 struct Memory {
     mapping: Mapping,
     /// What the guest sees of it.
     bytes: usize,
+    /// What it may grow to where it lies.
+    room: usize,
     grown: bool,
     shared: Arc<Shared>,
+}
+
+impl Layout {
+    /// How many guarded memories this process can have, of so many mappings at most: the kernel has
+    /// been asked for the address space.
+    pub fn guarded(mappings: usize) -> usize {
+        let fewer = |count: &usize| Some(count - count.div_ceil(8)).filter(|count| *count > 0);
+        let mut some = std::iter::successors(Some(mappings / 2), fewer);
+        let fits = |count: &usize| Mapping::new(0, count.saturating_mul(NAMED + GUARD)).is_ok();
+        some.find(fits).unwrap_or_default()
+    }
+
+    /// The configuration of an engine whose memories lie so.
+    pub(super) fn configure(self, config: &mut wasmtime::Config) {
+        let (reservation, guard) = match self {
+            Self::Guarded => (NAMED, GUARD),
+            Self::Packed => (0, 0),
+        };
+        config.memory_init_cow(false);
+        config.memory_reservation(reservation as u64);
+        config.memory_guard_size(guard as u64);
+        config.memory_reservation_for_growth(0);
+    }
 }
 
 impl Memories {
@@ -121,17 +165,17 @@ impl Shared {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A zeroed mapping of so many bytes, which are whole pages, to be used from now on.
-    fn mapping(&self, bytes: usize) -> rustix::io::Result<Mapping> {
+    /// A zeroed mapping of so many bytes in so much space, both in whole pages, to be used now.
+    fn mapping(&self, bytes: usize, space: usize) -> rustix::io::Result<Mapping> {
         let mut spare = self.spare();
         spare.used += 1;
-        if let Some(mapping) = spare.mappings.get_mut(&bytes).and_then(Vec::pop) {
+        if let Some(mapping) = spare.mappings.get_mut(&(bytes, space)).and_then(Vec::pop) {
             spare.count -= 1;
             spare.fewest = spare.fewest.min(spare.count);
             return Ok(mapping);
         }
         drop(spare);
-        Mapping::new(bytes).inspect_err(|_| self.spare().used -= 1)
+        Mapping::new(bytes, space).inspect_err(|_| self.spare().used -= 1)
     }
 
     /// A mapping is no longer used: keeps it for another instance, if it is fit for one and there
@@ -154,14 +198,14 @@ impl Shared {
         let mut spare = self.spare();
         if spare.has_room() {
             spare.count += 1;
-            spare.mappings.entry(mapping.bytes).or_default().push(mapping);
+            spare.mappings.entry((mapping.bytes, mapping.space)).or_default().push(mapping);
         }
     }
 
     /// Tries the pagemap. It must not be believed blindly, or one actor sees what another one held:
     /// under an emulator (QEMU's user mode) it may be of other addresses than these.
     fn sees_what_is_touched(&self) -> bool {
-        let Ok(mapping) = Mapping::new(4 * self.page) else { return false };
+        let Ok(mapping) = Mapping::new(4 * self.page, 4 * self.page) else { return false };
         let wanted = [self.page, 3 * self.page];
         for at in wanted {
             // SAFETY: within the mapping, which is this function's alone.
@@ -184,8 +228,8 @@ impl Shared {
     }
 }
 
-// SAFETY: `new_memory` gives zeroed memory of its own. Of the reservations and guards that may be
-// asked for there are none: the engine is configured without, and others are refused.
+// SAFETY: `new_memory` gives zeroed memory of its own, and behind it what is asked for: space that
+// it may grow into, then a guard. Both are mapped without any access.
 unsafe impl MemoryCreator for Memories {
     fn new_memory(
         &self,
@@ -195,33 +239,35 @@ unsafe impl MemoryCreator for Memories {
         reserved: Option<usize>,
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
-        if guard != 0 || reserved.is_some_and(|reserved| reserved > minimum) {
-            return Err("memories have no guard and no reservation".into());
-        }
         let shared = self.0.clone();
         let bytes = minimum.max(1).next_multiple_of(shared.page);
-        let mapping = shared.mapping(bytes);
+        let room = reserved.unwrap_or(0).next_multiple_of(shared.page).max(bytes);
+        let mapping = shared.mapping(bytes, room + guard.next_multiple_of(shared.page));
         let mapping = mapping.map_err(|error| format!("no memory of {minimum} bytes: {error}"))?;
-        Ok(Box::new(Memory { mapping, bytes: minimum, grown: false, shared }))
+        Ok(Box::new(Memory { mapping, bytes: minimum, room, grown: false, shared }))
     }
 }
 
-// SAFETY: the mapping has `byte_capacity` bytes at `as_ptr`, and moves only in `grow_to`.
+// SAFETY: `byte_size` bytes are mapped at `as_ptr`, and move only in a `grow_to` that goes past
+// `byte_capacity`.
 unsafe impl LinearMemory for Memory {
     fn byte_size(&self) -> usize {
         self.bytes
     }
 
     fn byte_capacity(&self) -> usize {
-        self.mapping.bytes
+        self.room
     }
 
     fn grow_to(&mut self, bytes: usize) -> wasmtime::Result<()> {
-        if bytes > self.mapping.bytes {
+        let page = self.shared.page;
+        let wanted = bytes.next_multiple_of(page);
+        if wanted > self.mapping.bytes && wanted <= self.room {
+            self.mapping.extend(wanted)?;
+        } else if wanted > self.mapping.bytes {
             // Not mremap(2): what it moved has no common mapping with its new neighbours, and a
             // process may have some 65,000 mappings.
-            let larger = Mapping::new(bytes.next_multiple_of(self.shared.page))?;
-            let page = self.shared.page;
+            let larger = Mapping::new(wanted, wanted)?;
             let touched = self.shared.touched(&self.mapping);
             let all = || (0..self.mapping.bytes).step_by(page).collect();
             for at in touched.unwrap_or_else(all) {
@@ -232,6 +278,7 @@ unsafe impl LinearMemory for Memory {
                 };
             }
             self.mapping = larger;
+            self.room = wanted;
         }
         self.bytes = bytes;
         self.grown = true;
@@ -245,27 +292,45 @@ unsafe impl LinearMemory for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let nothing = Mapping { base: NonNull::dangling(), bytes: 0 };
+        let nothing = Mapping { base: NonNull::dangling(), bytes: 0, space: 0 };
         // One that has grown has a size that hardly anybody begins with.
         self.shared.give_back(std::mem::replace(&mut self.mapping, nothing), !self.grown);
     }
 }
 
 impl Mapping {
-    fn new(bytes: usize) -> rustix::io::Result<Self> {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
+    fn new(bytes: usize, space: usize) -> rustix::io::Result<Self> {
+        let (access, flags) = match space > bytes {
+            true => (ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE),
+            false => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE),
+        };
         // SAFETY: where the kernel likes, so that nothing is mapped over.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), bytes, access, MapFlags::PRIVATE) }?;
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), space, access, flags) }?;
         let base = NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)?;
-        Ok(Self { base, bytes })
+        let mut mapping = Self { base, bytes: space, space };
+        if space > bytes {
+            mapping.bytes = 0;
+            mapping.extend(bytes)?;
+        }
+        Ok(mapping)
+    }
+
+    /// Makes so many bytes of it readable and writable.
+    fn extend(&mut self, bytes: usize) -> rustix::io::Result<()> {
+        debug_assert!(bytes <= self.space);
+        let access = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: its own pages, which so far hold what they held or nothing.
+        unsafe { mprotect(self.base.as_ptr().cast(), bytes, access) }?;
+        self.bytes = bytes;
+        Ok(())
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if self.bytes > 0 {
+        if self.space > 0 {
             // SAFETY: mapped in `new`, and nobody has a reference into it any more.
-            let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
+            let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.space) };
             debug_assert!(unmapped.is_ok(), "{unmapped:?}");
         }
     }
@@ -277,121 +342,4 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BYTES: usize = 128 << 10;
-
-    fn memory(memories: &Memories, bytes: usize) -> Box<dyn LinearMemory> {
-        memories.new_memory(MemoryType::new(1, None), bytes, None, Some(0), 0).unwrap()
-    }
-
-    fn bytes(memory: &mut dyn LinearMemory) -> &mut [u8] {
-        // SAFETY: all of it is mapped, and the reference lives no longer than the one to `memory`.
-        unsafe { std::slice::from_raw_parts_mut(memory.as_ptr(), memory.byte_size()) }
-    }
-
-    fn count(memories: &Memories) -> usize {
-        memories.0.spare().count
-    }
-
-    #[test]
-    fn a_memory_used_again_has_nothing_of_what_it_held() {
-        let memories = Memories::new();
-        memories.keep(1);
-        let mut first = memory(&memories, BYTES);
-        let place = first.as_ptr();
-        for at in [0, 5000, BYTES - 1] {
-            bytes(&mut *first)[at] = 7;
-        }
-        drop(first);
-        let mut second = memory(&memories, BYTES);
-        assert_eq!((second.as_ptr(), second.byte_size()), (place, BYTES));
-        assert!(bytes(&mut *second).iter().all(|byte| *byte == 0));
-        let mut third = memory(&memories, BYTES);
-        assert_ne!(third.as_ptr(), place);
-        assert!(bytes(&mut *third).iter().all(|byte| *byte == 0));
-    }
-
-    #[test]
-    fn no_more_are_kept_than_may_be_and_none_that_is_large_or_full_or_has_grown() {
-        let memories = Memories::new();
-        drop(memory(&memories, BYTES));
-        assert_eq!(count(&memories), 0, "none may be kept yet");
-        memories.keep(2);
-        drop(memory(&memories, 2 << 20));
-        let mut full = memory(&memories, BYTES);
-        bytes(&mut *full).fill(1);
-        drop(full);
-        let mut grown = memory(&memories, BYTES);
-        grown.grow_to(2 * BYTES).unwrap();
-        drop(grown);
-        assert_eq!(count(&memories), 0);
-        let several: Vec<_> = (0..3).map(|_| memory(&memories, BYTES)).collect();
-        drop(several);
-        assert_eq!(count(&memories), 2);
-    }
-
-    #[test]
-    fn those_in_use_and_those_kept_share_the_room() {
-        let memories = Memories::new();
-        memories.keep(3);
-        let used = [memory(&memories, BYTES), memory(&memories, BYTES)];
-        let several: Vec<_> = (0..2).map(|_| memory(&memories, BYTES)).collect();
-        drop(several);
-        assert_eq!(count(&memories), 1, "beside the two in use");
-        drop(used);
-        assert_eq!(count(&memories), 3);
-    }
-
-    #[test]
-    fn a_pagemap_that_does_not_show_what_was_touched_is_not_believed() {
-        let believed = |pagemap| Shared::new(pagemap).sees_what_is_touched();
-        assert!(believed("/proc/self/pagemap"));
-        for other in ["/dev/zero", "/proc/self/maps", "/proc/self/none"] {
-            assert!(!believed(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn growing_keeps_what_was_written_and_adds_zeros() {
-        let untold = Memories(Arc::new(Shared::new("/proc/self/none")));
-        for memories in [Memories::new(), untold] {
-            let mut memory = memory(&memories, BYTES);
-            for at in [1, 9000, BYTES - 1] {
-                bytes(&mut *memory)[at] = 7;
-            }
-            memory.grow_to(3 * BYTES).unwrap();
-            let now = bytes(&mut *memory);
-            assert_eq!(now.len(), 3 * BYTES);
-            let written: Vec<_> = (0..now.len()).filter(|at| now[*at] != 0).collect();
-            assert_eq!(written, [1, 9000, BYTES - 1]);
-        }
-    }
-
-    #[test]
-    fn without_a_pagemap_no_memory_is_used_again() {
-        let memories = Memories(Arc::new(Shared::new("/proc/self/none")));
-        memories.keep(8);
-        drop(memory(&memories, BYTES));
-        assert_eq!(count(&memories), 0);
-    }
-
-    #[test]
-    fn what_nobody_takes_is_given_back() {
-        let memories = Memories::new();
-        memories.keep(8);
-        let several: Vec<_> = (0..4).map(|_| memory(&memories, BYTES)).collect();
-        drop(several);
-        let long_ago = || Instant::now() - 2 * PATIENCE;
-        memories.0.spare().since = long_ago();
-        memories.trim();
-        assert_eq!(count(&memories), 4, "they came since it was last looked");
-        drop(memory(&memories, BYTES));
-        memories.trim();
-        assert_eq!(count(&memories), 4, "not yet");
-        memories.0.spare().since = long_ago();
-        memories.trim();
-        assert_eq!(count(&memories), 1, "one was used meanwhile");
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use sim::{Desk, Edge, Letter, LinkEvent, Machine, Message, Notice, Now, Reason, 
 
 use super::Plain;
 use crate::wasm::contract::tests::component;
-use crate::wasm::{Engine, World};
+use crate::wasm::{Engine, Layout, World};
 
 const IMPORTS: &str = r#"
         (import "edge:actor/reads@0.1.0" "grant" (func $grant (param i32 i32 i32)))
@@ -102,7 +102,7 @@ fn each(module: &str) -> [Box<dyn Machine>; 2] {
     let more = "(core module $more) (core instance (instantiate $more))";
     let layered = wat::parse_str(format!("{inner} {more})")).unwrap();
     assert!(Plain::of(&layered).is_none());
-    let engine = Engine::new().unwrap();
+    let engine = Engine::new(Layout::Packed).unwrap();
     [plain, layered].map(|bytes| engine.simulated(&bytes).unwrap()())
 }
 

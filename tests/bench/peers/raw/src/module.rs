@@ -76,8 +76,6 @@ impl raw::Code for Code {
     fn load(file: &Path, load: Load) -> anyhow::Result<Self> {
         let mut config = config(load.names);
         if load.reused > 0 {
-            // The pool wants a place for each; what is in it is mapped at its size, as without.
-            config.memory_reservation(REUSED_BYTES as u64);
             config.allocation_strategy(pool(load.reused));
         }
         let engine = Engine::new(&config)?;

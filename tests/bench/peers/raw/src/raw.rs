@@ -54,7 +54,7 @@ pub trait Letters: Sized {
     fn count(&self) -> usize;
 }
 
-/// An engine's configuration, as every node's is.
+/// An engine's configuration, as a node's is that has address space for all that may live.
 pub fn config(names: bool) -> Config {
     let mut config = Config::new();
     config.concurrency_support(false);
@@ -69,8 +69,8 @@ pub fn config(names: bool) -> Config {
     config.max_wasm_stack(256 << 10);
     config.generate_address_map(false);
     config.memory_init_cow(false);
-    config.memory_reservation(0);
-    config.memory_guard_size(0);
+    config.memory_reservation(4 << 30);
+    config.memory_guard_size(64 << 10);
     config.memory_reservation_for_growth(0);
     if names {
         config.profiler(ProfilingStrategy::PerfMap);
