@@ -39,7 +39,7 @@ const PARTS: [(&str, &[&str]); 11] = [
 pub fn print(bench: &Bench) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("node.data");
-    let node = ring(bench, 1000)?;
+    let node = ring(bench, 1000, "")?;
     let ask = |hops: u64| node.ask("conductor", &json!({ "Run": [1000, hops] }));
     let warm = ask(20)?;
     let per_hop = number(&warm, "ns")? as f64 / 20.0;

@@ -77,9 +77,18 @@ pub fn percentile(times: &mut [u64], part: f64) -> u64 {
 
 /// Resident bytes of a process.
 pub fn resident(pid: u32) -> anyhow::Result<u64> {
+    status(pid, "VmRSS:")
+}
+
+/// Bytes of a process's page tables, which are the kernel's and not among its resident ones.
+pub fn page_tables(pid: u32) -> anyhow::Result<u64> {
+    status(pid, "VmPTE:")
+}
+
+fn status(pid: u32, name: &str) -> anyhow::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kib: u64 = line.context("no such line")?.trim().trim_end_matches(" kB").parse()?;
     Ok(kib << 10)
 }
 

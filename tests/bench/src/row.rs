@@ -1,6 +1,7 @@
 //! A row: what is measured on which sides, and what became of it.
 
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -81,9 +82,15 @@ impl Row {
         row
     }
 
-    /// Measures all sides in turn, `rounds` times. A side that fails is out, with its reason.
-    pub fn measure(&mut self, rounds: usize) {
-        for _ in 0..rounds {
+    /// Measures all sides in turn, `rounds` times or, as long as the last round says so, fewer that
+    /// end `until` then. A side that fails is out, with its reason.
+    pub fn measure(&mut self, rounds: usize, until: Option<Instant>) {
+        let mut last = Duration::ZERO;
+        for round in 0..rounds {
+            let began = Instant::now();
+            if round > 0 && until.is_some_and(|until| began + last > until) {
+                break;
+            }
             for side in &mut self.sides {
                 let Ok(measure) = &mut side.measure else { continue };
                 match measure().with_context(|| side.name) {
@@ -91,6 +98,7 @@ impl Row {
                     Err(error) => side.measure = Err(format!("{error:#}")),
                 }
             }
+            last = began.elapsed();
         }
     }
 

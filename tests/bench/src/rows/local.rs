@@ -15,6 +15,9 @@ use crate::row::{Better, Measure, Row};
 /// Limits that a ring of 10,000 needs: a conductor that knows each player, and room in a mailbox
 /// for every token, since tokens may bunch.
 const LIMITS: &str = "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384\n";
+/// A limit on live actors that a process has no mappings for, a guarded memory each: their memories
+/// are packed, and checked at each access.
+pub const PACKED: &str = "live = 30000\n";
 
 /// One actor asks another, waits for the answer, asks again: 64 bytes there and 64 back, each
 /// round trip timed by itself, the median of all. Ours is `ask` with its deadline; the peers' is
@@ -37,7 +40,7 @@ pub fn local_ask_p50(bench: &Bench) -> Row {
 }
 
 fn ask(bench: &Bench) -> anyhow::Result<Measure> {
-    let node = ring(bench, 2)?;
+    let node = ring(bench, 2, "")?;
     let (ms, mut size) = (bench.ms, 1000);
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, size, |size| {
@@ -62,6 +65,8 @@ pub fn ring_1000_one(bench: &Bench) -> Row {
 
 /// The same ring with a token for each actor, all under way at once, until the last one is done.
 ///
+/// As everywhere, our memories are guarded, if the machine can; packed ones stand beside.
+///
 /// The limit: on each core its part of as many instances, called with as many tokens at a time as
 /// the ring's activations had on average; the rates of all cores together.
 pub fn ring_1000_many(bench: &Bench) -> Row {
@@ -81,7 +86,8 @@ fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
     let busy = cores().min(tokens);
     let row = Row::new(key, "letters/s", Better::Higher, "erlang")
         .limit(MODULE)
-        .side("ours", ring_rate(bench, size, tokens, batch.clone()))
+        .side("ours", ring_rate(bench, size, tokens, "", batch.clone()))
+        .side("ours, packed", ring_rate(bench, size, tokens, PACKED, Rc::default()))
         .side("erlang", peers.erlang("ring", bench.ms, &parameters))
         .side("kameo", peers.program("bench-native", "kameo_ring", bench.ms, &parameters))
         .side("ractor", peers.program("bench-native", "ractor_ring", bench.ms, &parameters))
@@ -116,7 +122,7 @@ pub fn call_share(bench: &Bench) -> Row {
 }
 
 fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
-    let mut all = ring_rate(bench, RING, RING, batch)?;
+    let mut all = ring_rate(bench, RING, RING, "", batch)?;
     Ok(Box::new(move || Ok(all()? / cores() as f64)))
 }
 
@@ -150,9 +156,10 @@ fn ring_rate(
     bench: &Bench,
     size: usize,
     tokens: usize,
+    limits: &str,
     batch: Rc<Cell<u64>>,
 ) -> anyhow::Result<Measure> {
-    let node = ring(bench, size)?;
+    let node = ring(bench, size, limits)?;
     let (ms, mut hops) = (bench.ms, (20_000 / tokens as u64).max(1));
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, hops, |hops| {
@@ -169,13 +176,15 @@ fn ring_rate(
     }))
 }
 
-/// A node with a ring of players.
-pub fn ring(bench: &Bench, size: usize) -> anyhow::Result<Node> {
+/// A node with these limits beside [`LIMITS`], and a ring of players.
+pub fn ring(bench: &Bench, size: usize, limits: &str) -> anyhow::Result<Node> {
     let node = bench.ours.node(&format!(
-        "{LIMITS}[actor.conductor]\ncomponent = \"$conductor\"\n\
+        "{LIMITS}{limits}[actor.conductor]\ncomponent = \"$conductor\"\n\
         grant = {{ player = {{ spawn = \"$player\", max = {size} }} }}\n"
     ))?;
     node.ask("conductor", &json!({ "Build": size }))?;
+    // All have started once each has had a token.
+    node.ask("conductor", &json!({ "Run": [size, 1] }))?;
     Ok(node)
 }
 

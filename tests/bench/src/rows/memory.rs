@@ -1,11 +1,14 @@
 //! What actors take of the machine's memory, and what it costs to park them.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use bench::{processor_seconds, resident};
+use bench::{page_tables, processor_seconds, resident};
 use serde_json::{Value, json};
 
+use super::local::PACKED;
 use super::spawn::nursery;
 use super::{MODULE, raw};
 use crate::Bench;
@@ -36,14 +39,21 @@ pub fn parked_bytes(bench: &Bench) -> Row {
 /// `start` and `handle` called, without a host. RUSM holds some 340 at once: 200 more than 100. The
 /// BEAM's are 200,000 processes.
 ///
+/// The kernel's page tables are not in VmRSS: VmPTE, in the same way, is shown by itself. Where
+/// memories are guarded, each has 8 kB of them to itself; where they are packed, next to nothing.
+///
 /// The limit: instances of the component's module by itself. A mailbox, a table of handles and what
 /// a supervisor must know are in ours alone.
 pub fn live_bytes(bench: &Bench) -> Row {
     let guest = [("component", "sprout")];
     let peers = &bench.peers;
+    let tables = Rc::new(Cell::new(None));
+    let shown = tables.clone();
     Row::new("live_bytes", "bytes", Better::Lower, "rusm")
         .limit(MODULE)
-        .side("ours", live(bench))
+        .side("ours", live(bench, "", tables))
+        .beside("ours, page tables", Ok(Box::new(move || shown.take().context("not measured"))))
+        .side("ours, packed", live(bench, PACKED, Rc::default()))
         .side("rusm", peers.rusm("memory", bench.ms, &[]))
         .side("raw wasmtime", raw(bench, "component_memory", &guest, &[]))
         .side(MODULE, raw(bench, "module_memory", &guest, &[]))
@@ -69,21 +79,27 @@ pub fn park_wake(bench: &Bench) -> Row {
         .side(MODULE, raw(bench, "module_renewed", &guest, &[&actors, &reused]))
 }
 
-fn live(bench: &Bench) -> anyhow::Result<Measure> {
+/// `tables` is set to the page tables of one.
+fn live(
+    bench: &Bench,
+    limits: &'static str,
+    tables: Rc<Cell<Option<f64>>>,
+) -> anyhow::Result<Measure> {
     const FEW: u64 = 100;
     const MORE: u64 = 2000;
     let ours = bench.ours.clone();
     Ok(Box::new(move || {
-        let node = nursery(&ours, "")?;
+        let node = nursery(&ours, limits)?;
         let spawn = |count: u64| {
             node.ask("nursery", &json!({ "Spawn": ["Started", count] }))?;
             node.ask("nursery", &json!("AskAll"))?;
-            resident(node.pid())
+            Ok::<_, anyhow::Error>((resident(node.pid())?, page_tables(node.pid())?))
         };
         let few = spawn(FEW)?;
         let more = spawn(MORE)?;
-        ensure!(more > few, "{MORE} actors took no memory");
-        Ok((more - few) as f64 / MORE as f64)
+        ensure!(more.0 > few.0, "{MORE} actors took no memory");
+        tables.set(Some((more.1 - few.1) as f64 / MORE as f64));
+        Ok((more.0 - few.0) as f64 / MORE as f64)
     }))
 }
 
