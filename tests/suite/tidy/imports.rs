@@ -63,6 +63,7 @@ fn each_foreign_crate_has_one_home() {
     let homes = [
         ("wasmtime", "runtime/src/wasm"),
         ("wasmparser", "runtime/src/wasm"),
+        ("wasm_encoder", "runtime/src/wasm/contract.rs"),
         ("quinn", "runtime/src/net"),
         ("rustls", "runtime/src/net"),
         ("ring", "runtime/src/net"),
