@@ -76,7 +76,7 @@ pub struct Limits {
     /// Actors on one node, live or parked, before the memory plan lowers it.
     pub actors: usize,
     /// Actors with an instance at once, before the memory plan lowers it: past it those that rest
-    /// for longest are parked. With more than address space can guard (28,000 on most machines)
+    /// for longest are parked. With more than address space can guard (25,000 on x86-64)
     /// their memories are packed, and each access to them is checked: see `wasm::Layout`.
     pub live: usize,
     /// Bytes of one component.

@@ -82,8 +82,8 @@ impl Row {
         row
     }
 
-    /// Measures all sides in turn, `rounds` times or, as long as the last round says so, fewer that
-    /// end `until` then. A side that fails is out, with its reason.
+    /// Measures all sides in turn, `rounds` times; fewer if one more, as long as the last, would
+    /// end after `until`. A side that fails is out, with its reason.
     pub fn measure(&mut self, rounds: usize, until: Option<Instant>) {
         let mut last = Duration::ZERO;
         for round in 0..rounds {
