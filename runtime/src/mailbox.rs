@@ -32,7 +32,7 @@ mod sync {
 #[derive(Debug)]
 pub struct Mailbox {
     owner: ActorId,
-    word: Word<Mail>,
+    word: Word<Post>,
     capacity: u32,
     letters: AtomicU32,
     /// Places for notices: of letters on their way to another node, and of notices that wait.
@@ -56,6 +56,25 @@ pub enum Mail {
     },
     /// Nothing for the actor, but something for its runner to look at.
     Nudge,
+}
+
+/// What was put into a mailbox at once.
+#[derive(Debug)]
+enum Post {
+    One(Mail),
+    /// One sender's, in their order.
+    Letters(Vec<Letter>),
+}
+
+impl Post {
+    fn open(self, mut give: impl FnMut(Mail)) {
+        match self {
+            Self::One(mail) => give(mail),
+            Self::Letters(letters) => {
+                letters.into_iter().for_each(|letter| give(Mail::Message(Message::Letter(letter))));
+            }
+        }
+    }
 }
 
 /// A place in an actor's table of open questions.
@@ -87,10 +106,10 @@ impl Mailbox {
         self.owner
     }
 
-    /// All that came since it was last called, oldest first. Letters keep their places until they
-    /// are [`Mailbox::handed`] to the actor.
-    pub fn take(&self) -> impl Iterator<Item = Mail> {
-        self.word.take()
+    /// Gives all that came since it was last called, oldest first. Letters keep their places until
+    /// they are [`Mailbox::handed`] to the actor.
+    pub fn take(&self, mut give: impl FnMut(Mail)) {
+        self.word.take().for_each(|post| post.open(&mut give));
     }
 
     /// Messages are given to the actor: their places are free.
@@ -99,7 +118,7 @@ impl Mailbox {
         for message in messages {
             match message {
                 Message::Letter(_) => letters += 1,
-                Message::Undelivered { .. } => self.unreserve(),
+                Message::Undelivered { .. } => self.unreserve(1),
                 Message::Answer { .. } | Message::Down { .. } | Message::Expired { .. } => {}
                 Message::Edge(_) | Message::Timer { .. } | Message::Link(_) => {
                     self.cold().handed(message);
@@ -116,7 +135,7 @@ impl Mailbox {
         for message in messages {
             match message {
                 Message::Letter(_) => drop(self.letters.fetch_add(1, Ordering::Relaxed)),
-                Message::Undelivered { .. } => self.reserve(),
+                Message::Undelivered { .. } => self.reserve(1),
                 Message::Answer { .. } | Message::Down { .. } | Message::Expired { .. } => {}
                 Message::Edge(_) | Message::Timer { .. } | Message::Link(_) => {
                     self.cold().put_back(message);
@@ -131,13 +150,15 @@ impl Mailbox {
     }
 
     /// Takes nothing more, and gives back what is there.
-    pub fn close(&self, reason: Reason) -> impl Iterator<Item = Mail> {
+    pub fn close(&self, reason: Reason) -> Vec<Mail> {
         self.closed.store(reason.code() + 1, Ordering::Release);
         self.letters.store(0, Ordering::Relaxed);
         if let Some(cold) = self.cold.get() {
             cold.close();
         }
-        self.word.close()
+        let mut left = Vec::new();
+        self.word.close().for_each(|post| post.open(|mail| left.push(mail)));
+        left
     }
 
     /// Why it takes nothing more, if it is closed.
@@ -145,14 +166,25 @@ impl Mailbox {
         Reason::from_code(self.closed.load(Ordering::Acquire).checked_sub(1)?)
     }
 
-    /// Holds the place for one notice.
-    pub fn reserve(&self) {
-        self.notices.fetch_add(1, Ordering::Relaxed);
+    /// Holds the places for so many notices.
+    pub fn reserve(&self, count: usize) {
+        self.notices.fetch_add(count as u32, Ordering::Relaxed);
     }
 
-    /// Gives the place of a notice back: the letter was delivered, or the actor has the notice.
-    pub fn unreserve(&self) {
-        self.notices.fetch_sub(1, Ordering::Relaxed);
+    /// Gives the places of notices back: the letters were delivered, or the actor has the notices.
+    pub fn unreserve(&self, count: usize) {
+        self.notices.fetch_sub(count as u32, Ordering::Relaxed);
+    }
+
+    /// Takes places for so many letters, or as many as there are; gives how many.
+    fn admit(&self, count: usize) -> usize {
+        let most = self.capacity as usize;
+        let before = self.letters.fetch_add(count as u32, Ordering::Relaxed) as usize;
+        let admitted = count.min(most.saturating_sub(before));
+        if admitted < count {
+            self.letters.fetch_sub((count - admitted) as u32, Ordering::Relaxed);
+        }
+        admitted
     }
 
     /// Whether one more letter or question may leave, beside so many others that hold a place.

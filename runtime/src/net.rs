@@ -276,18 +276,18 @@ impl Net {
         self.session(node).ok().map(|session| session.connection.rtt())
     }
 
-    /// Queues a letter, which leaves with the next [`Net::flush`]. Those of one `pair` (a hash of
-    /// sender and receiver) arrive in order. Once it is queued, [`Event::Settled`] with this sender
-    /// and key comes in any case.
+    /// Queues letters, which leave with the next [`Net::flush`], each with its key. Those of one
+    /// `pair` (a hash of sender and receiver) arrive in order. Once one is queued,
+    /// [`Event::Settled`] with this sender and its key comes in any case. The error says how many
+    /// were queued before one that is not; those after it were not looked at.
     pub fn queue(
         &self,
         node: NodeId,
         pair: u64,
-        letter: &Letter,
         sender: &impl Sender,
-        key: u128,
-    ) -> Result<(), Unsent> {
-        self.session(node)?.send(pair, letter, (sender, key))
+        letters: impl Iterator<Item = (Letter, u128)>,
+    ) -> Result<(), (usize, Unsent)> {
+        self.session(node).map_err(|unsent| (0, unsent))?.send(pair, sender, letters)
     }
 
     /// Has the letters queued so far leave: on this thread, if no other runs the network.

@@ -27,7 +27,6 @@ use crate::reason::Reason;
 
 use large::Large;
 use links::Links;
-use remote::Ticket;
 use topics::Topics;
 use watch::Watches;
 
@@ -64,6 +63,20 @@ pub struct Router {
     links: Links,
     large: OnceLock<Arc<Large>>,
     watches: Watches,
+}
+
+/// Where letters go.
+enum Way {
+    Here(Local),
+    There(NodeId, ActorId),
+}
+
+/// Where letters go on this node.
+enum Local {
+    Actor(Inlet),
+    Asker(Question),
+    /// Who waits for an answer under this id, or nobody.
+    Other(ActorId),
 }
 
 /// Who waits for an answer.
@@ -138,18 +151,47 @@ impl Router {
 
     /// Sends a letter. If it can't be delivered, the sender gets a notice with the token.
     pub fn send(&self, sender: &Inlet, to: To, letter: Letter, token: u64) {
-        let ticket = || Ticket::Letter { sender: sender.clone(), token };
-        if let Err(reason) = self.dispatch(sender.owner(), to, letter, ticket) {
-            sender.mailbox().reserve();
+        let brought = match self.way(to) {
+            Way::There(node, id) => {
+                return self.send_away(node, id, sender, [letter].into_iter(), &[token]);
+            }
+            Way::Here(local) => self.bring(&local, letter),
+        };
+        if let Err(reason) = brought {
+            sender.mailbox().reserve(1);
             sender.notify(Message::Undelivered { token, reason });
+        }
+    }
+
+    /// Sends letters to one receiver, in their order; otherwise as [`Router::send`].
+    pub fn send_all(
+        &self,
+        sender: &Inlet,
+        to: To,
+        letters: impl ExactSizeIterator<Item = Letter>,
+        tokens: &[u64],
+    ) {
+        let local = match self.way(to) {
+            Way::There(node, id) => return self.send_away(node, id, sender, letters, tokens),
+            Way::Here(local) => local,
+        };
+        if let Err((taken, reason)) = self.bring_all(&local, letters) {
+            let refused = &tokens[taken..];
+            sender.mailbox().reserve(refused.len());
+            for token in refused {
+                sender.notify(Message::Undelivered { token: *token, reason });
+            }
         }
     }
 
     /// Sends a question. What comes of it goes to the asker's place for it.
     pub fn ask(&self, question: Question, to: To, mut letter: Letter) {
         letter.reply = Some(Reply::Here(question.clone()));
-        let ticket = || Ticket::Question(question.clone());
-        if let Err(reason) = self.dispatch(question.asker.owner(), to, letter, ticket) {
+        let asked = match self.way(to) {
+            Way::There(node, id) => self.ask_away(node, id, &question, letter),
+            Way::Here(local) => self.bring(&local, letter),
+        };
+        if let Err(reason) = asked {
             // An asker that is gone has nobody to tell.
             let _ = question.answer(Err(reason));
         }
@@ -164,30 +206,24 @@ impl Router {
     ) -> oneshot::Receiver<Result<Letter, Reason>> {
         let (answer, receiver) = oneshot::channel();
         let id = ActorId::random();
-        let reply = Some(Reply::There(Box::new(Address::new(id, self.me))));
-        let letter = Letter { body, carried: Vec::new(), reply };
+        let reply = Address::new(id, self.me);
         // The entry is held meanwhile: a deadline that is over at once still finds its question.
         self.askers.entry(id).or_insert_with(|| {
             let alarm = self.clock.arm(deadline, Due::Deadline(id));
             Asker::Administrator { answer, alarm }
         });
         let to = To::Actor(Box::new(to.clone()));
-        let ticket = || Ticket::Administrator(id);
-        if let Err(reason) = self.dispatch(ActorId::random(), to, letter, ticket) {
+        let asked = match self.way(to) {
+            Way::There(node, to) => self.ask_away_as_administrator(node, to, reply, body),
+            Way::Here(local) => {
+                let reply = Some(Reply::There(Box::new(reply)));
+                self.bring(&local, Letter { body, carried: Vec::new(), reply })
+            }
+        };
+        if let Err(reason) = asked {
             self.answer(id, Err(reason));
         }
         receiver
-    }
-
-    /// A letter for an actor, or a reply id, of this node.
-    pub fn post(&self, to: ActorId, letter: Letter) -> Result<(), Reason> {
-        if let Some(inlet) = self.find(to) {
-            return inlet.post(letter);
-        }
-        if self.answer(to, Ok(letter)) {
-            return Ok(());
-        }
-        Err(self.watches.why_gone(to))
     }
 
     /// What came of a question, by its reply id; false if nobody waits for it.
@@ -266,26 +302,48 @@ impl Router {
         }
     }
 
-    /// Gives a letter to its mailbox, or sets it on its way to another node: there the ticket will
-    /// be settled.
-    fn dispatch(
-        &self,
-        from: ActorId,
-        to: To,
-        letter: Letter,
-        ticket: impl FnOnce() -> Ticket,
-    ) -> Result<(), Reason> {
+    /// Where letters go now. An actor is here if it is, whatever its address says.
+    fn way(&self, to: To) -> Way {
         let address = match to {
-            To::Reply(Reply::Here(question)) => return question.answer(Ok(letter)),
-            To::Here(inlet) if inlet.mailbox().closed().is_none() => return inlet.post(letter),
+            To::Reply(Reply::Here(question)) => return Way::Here(Local::Asker(question)),
+            To::Here(inlet) if inlet.mailbox().closed().is_none() => {
+                return Way::Here(Local::Actor(inlet));
+            }
             // It may live again, in another mailbox under the same id.
-            To::Here(inlet) => return self.post(inlet.owner(), letter),
+            To::Here(inlet) => return Way::Here(self.local(inlet.owner())),
             To::Actor(address) | To::Reply(Reply::There(address)) => address,
         };
-        let node = match self.elsewhere(&address) {
-            Some(node) if !self.inlets.contains_key(&address.id) => node,
-            _ => return self.post(address.id, letter),
-        };
-        self.send_away(node, from, address.id, letter, ticket())
+        match self.elsewhere(&address) {
+            Some(node) if !self.inlets.contains_key(&address.id) => Way::There(node, address.id),
+            _ => Way::Here(self.local(address.id)),
+        }
+    }
+
+    fn local(&self, id: ActorId) -> Local {
+        self.find(id).map_or(Local::Other(id), Local::Actor)
+    }
+
+    /// Gives a letter to whom it is for, or the reason why it can't be given.
+    fn bring(&self, local: &Local, letter: Letter) -> Result<(), Reason> {
+        match local {
+            Local::Actor(inlet) => inlet.post(letter),
+            Local::Asker(question) => question.answer(Ok(letter)),
+            Local::Other(id) if self.answer(*id, Ok(letter)) => Ok(()),
+            Local::Other(id) => Err(self.watches.why_gone(*id)),
+        }
+    }
+
+    /// The same for several. The error says how many were given before the reason came up.
+    fn bring_all(
+        &self,
+        local: &Local,
+        mut letters: impl ExactSizeIterator<Item = Letter>,
+    ) -> Result<(), (usize, Reason)> {
+        match local {
+            Local::Actor(inlet) if letters.len() > 1 => inlet.post_all(letters),
+            _ => (0..letters.len()).zip(&mut letters).try_for_each(|(at, letter)| {
+                self.bring(local, letter).map_err(|reason| (at, reason))
+            }),
+        }
     }
 }

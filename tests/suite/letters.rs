@@ -178,3 +178,28 @@ fn letters_of_one_pair_arrive_in_the_order_sent() {
     assert_eq!(lab.say("b", json!(["Noted"])), wanted);
     assert_eq!(lab.say("a", json!(["Heard"])), [""; 0]);
 }
+
+#[test]
+fn each_letter_of_a_turn_goes_to_its_own_receiver_or_comes_back_with_its_own_token() {
+    let grants = "grant = { b = \"actor:b\", c = \"actor:c\", d = \"actor:d\" }\n";
+    let others = ["b", "c", "d"].map(|name| format!("[actor.{name}]\n{PROBE}")).concat();
+    let lab = Lab::new(&format!("[actor.a]\n{PROBE}{grants}{others}"));
+    lab.node.run(&["stop", "d"]).unwrap();
+    lab.becomes("d", |row| row.state == "stopped");
+    // Runs of one, two and three, a question between, and one receiver who is gone.
+    let to = ["b", "b", "c", "d", "d", "d", "b", "c", "c", "b"];
+    let mut steps: Vec<_> = (0..)
+        .zip(to)
+        .map(|(token, to)| json!({"Send": [to, token, [{"Note": token.to_string()}]]}))
+        .collect();
+    steps.insert(8, json!({"Ask": ["c", 50, 60_000, ["Noted"]]}));
+    lab.say("a", json!(steps));
+    lab.until("b", json!(["Noted"]), |noted| noted.len() == 4);
+    lab.until("c", json!(["Noted"]), |noted| noted.len() == 3);
+    assert_eq!(lab.say("b", json!(["Noted"])), ["0", "1", "6", "9"]);
+    assert_eq!(lab.say("c", json!(["Noted"])), ["2", "7", "8"]);
+    lab.hears("a", "answer 50: 2 7");
+    let mut heard = lab.say("a", json!(["Heard"]));
+    heard.retain(|heard| heard.starts_with("undelivered"));
+    assert_eq!(heard, [3, 4, 5].map(|token| format!("undelivered {token}: Stopped")));
+}

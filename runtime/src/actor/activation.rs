@@ -77,19 +77,17 @@ impl Scheduler {
         let Body { inbox, asks, .. } = body;
         let mut nudged = false;
         let mut settled = false;
-        for mail in actor.mailbox.take() {
-            match mail {
-                Mail::Message(message) => inbox.push(message),
-                Mail::Answer { place, outcome } => {
-                    settled = true;
-                    // After its deadline an answer comes to nobody.
-                    if let Some(token) = asks.settle(place) {
-                        inbox.push(Message::Answer { token, outcome });
-                    }
+        actor.mailbox.take(|mail| match mail {
+            Mail::Message(message) => inbox.push(message),
+            Mail::Answer { place, outcome } => {
+                settled = true;
+                // After its deadline an answer comes to nobody.
+                if let Some(token) = asks.settle(place) {
+                    inbox.push(Message::Answer { token, outcome });
                 }
-                Mail::Nudge => nudged = true,
             }
-        }
+            Mail::Nudge => nudged = true,
+        });
         // The worker's reading may be older than the clock that nudged.
         let now = if nudged { self.clock.now() } else { now };
         if asks.alarm().is_some_and(|at| at <= now) {

@@ -14,7 +14,7 @@ use crate::device::PinId;
 use crate::mailbox::{Letter, Message, Question};
 use crate::reason::Reason;
 use crate::store::state::Commit;
-use crate::wasm::effects::{Effects, LinkEffect, Outgoing};
+use crate::wasm::effects::{Effects, LinkEffect, Run, Way};
 
 /// Activations that share one flush.
 const GROUP: usize = 256;
@@ -91,7 +91,7 @@ impl Scheduler {
         });
         each(&mut effects.log, |line| actor.journal().write(line));
         each(&mut effects.family, |change| self.change_family(actor, change));
-        each(&mut effects.letters, |letter| self.dispatch(actor, asks, letter, now));
+        self.dispatch_all(actor, asks, &mut effects, now);
         each(&mut effects.dead, |reply| self.router.unanswered(&reply, Reason::NoAnswer));
         each(&mut effects.timers, |(key, timer)| match timer {
             Some(timer) => self.router.arm(&actor.mailbox, key, timer),
@@ -112,20 +112,65 @@ impl Scheduler {
         }
     }
 
-    fn dispatch(&self, actor: &Arc<Actor>, asks: &mut Asks, letter: Outgoing, now: Duration) {
-        match letter {
-            Outgoing::Send { to, body, carried, token } => {
-                let letter = Letter { body, carried, reply: None };
-                self.router.send(&actor.inlet(), to, letter, token);
+    fn dispatch_all(
+        &self,
+        actor: &Arc<Actor>,
+        asks: &mut Asks,
+        effects: &mut Effects,
+        now: Duration,
+    ) {
+        let Effects { letters, tokens, runs, .. } = effects;
+        if letters.len() < 2 {
+            // Most often there is one, and draining lists costs as much as that.
+            if let (Some(run), Some(letter), Some(token)) =
+                (runs.pop(), letters.pop(), tokens.pop())
+            {
+                self.dispatch(actor, asks, run.way, letter, token, now);
             }
-            Outgoing::Ask { to, body, carried, token, deadline } => {
-                let letter = Letter { body, carried, reply: None };
+            return;
+        }
+        let (mut letters, mut tokens) = (letters.drain(..), &tokens[..]);
+        for Run { way, count } in runs.drain(..) {
+            let (own, others) = tokens.split_at(count);
+            tokens = others;
+            match (way, own) {
+                (way, [token]) => {
+                    if let Some(letter) = letters.next() {
+                        self.dispatch(actor, asks, way, letter, *token, now);
+                    }
+                }
+                (Way::Send(to), _) => {
+                    let run = letters.by_ref().take(count);
+                    self.router.send_all(&actor.inlet(), to, run, own);
+                    // Those that found no room are still there.
+                    while letters.len() > tokens.len() {
+                        letters.next();
+                    }
+                }
+                // Of others a run has one.
+                (Way::Ask { .. } | Way::Publish(_), _) => {}
+            }
+        }
+    }
+
+    fn dispatch(
+        &self,
+        actor: &Arc<Actor>,
+        asks: &mut Asks,
+        way: Way,
+        letter: Letter,
+        token: u64,
+        now: Duration,
+    ) {
+        match way {
+            Way::Send(to) => self.router.send(&actor.inlet(), to, letter, token),
+            Way::Ask { to, deadline } => {
                 let deadline = now.saturating_add(Duration::from_nanos(deadline));
                 let place = asks.open(token, deadline);
                 self.alarm_at(actor, asks, deadline, now);
                 self.router.ask(Question { asker: actor.inlet(), place }, to, letter);
             }
-            Outgoing::Publish { topic, body } => self.router.publish(actor.id(), topic, body),
+            Way::Publish(topic) => self.router.publish(actor.id(), topic, letter.body),
         }
     }
 }

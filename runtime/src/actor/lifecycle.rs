@@ -164,7 +164,7 @@ impl Scheduler {
     }
 
     /// Tells whoever asked among those whose mail is left; gives how many messages were left.
-    pub(super) fn turn_away(&self, mail: impl Iterator<Item = Mail>, reason: Reason) -> usize {
+    pub(super) fn turn_away(&self, mail: impl IntoIterator<Item = Mail>, reason: Reason) -> usize {
         let mut left = 0;
         for mail in mail {
             let Mail::Message(message) = mail else { continue };

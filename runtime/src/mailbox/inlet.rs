@@ -3,11 +3,10 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::word::Closed;
-use super::{Edge, Letter, LinkEvent, Mail, Mailbox, Message, Place};
+use super::{Edge, Letter, LinkEvent, Mail, Mailbox, Message, Place, Post};
 use crate::address::ActorId;
 use crate::reason::Reason;
 
@@ -62,12 +61,29 @@ impl Inlet {
 
     /// Gives the actor a letter, or the reason why it can't have it.
     pub fn post(&self, letter: Letter) -> Result<(), Reason> {
-        let mailbox = self.mailbox();
-        if mailbox.letters.fetch_add(1, Ordering::Relaxed) >= mailbox.capacity {
-            mailbox.letters.fetch_sub(1, Ordering::Relaxed);
-            return Err(mailbox.closed().unwrap_or(Reason::MailboxFull));
+        match self.mailbox().admit(1) {
+            0 => Err(self.refuses()),
+            _ => self.push(Post::One(Mail::Message(Message::Letter(letter)))),
         }
-        self.push(Mail::Message(Message::Letter(letter)))
+    }
+
+    /// Gives the actor letters at once, in their order. Or so many of them, and the reason why it
+    /// can't have the others.
+    pub fn post_all(
+        &self,
+        letters: impl ExactSizeIterator<Item = Letter>,
+    ) -> Result<(), (usize, Reason)> {
+        let count = letters.len();
+        let admitted = self.mailbox().admit(count);
+        if admitted > 0 {
+            let letters = Post::Letters(letters.take(admitted).collect());
+            self.push(letters).map_err(|reason| (0, reason))?;
+        }
+        if admitted == count { Ok(()) } else { Err((admitted, self.refuses())) }
+    }
+
+    fn refuses(&self) -> Reason {
+        self.mailbox().closed().unwrap_or(Reason::MailboxFull)
     }
 
     /// Takes over a message of another mailbox, whatever room there is.
@@ -87,7 +103,7 @@ impl Inlet {
             self.mailbox().cold().put_back(&message);
         }
         // A closed mailbox has nobody to tell.
-        let _ = self.push(Mail::Message(message));
+        let _ = self.push(Post::One(Mail::Message(message)));
     }
 
     /// Gives a protocol what came over a link; false if it has too much of that waiting.
@@ -123,7 +139,7 @@ impl Inlet {
     /// Has the actor looked at, though no message comes: for a command, or a deadline that passed.
     /// False: its mailbox is closed, and nobody looks.
     pub fn nudge(&self) -> bool {
-        self.push(Mail::Nudge).is_ok()
+        self.push(Post::One(Mail::Nudge)).is_ok()
     }
 
     /// A publication found no room here.
@@ -131,9 +147,9 @@ impl Inlet {
         self.mailbox().cold().count_missed();
     }
 
-    fn push(&self, mail: Mail) -> Result<(), Reason> {
+    fn push(&self, post: Post) -> Result<(), Reason> {
         let mailbox = self.mailbox();
-        match mailbox.word.push(mail) {
+        match mailbox.word.push(post) {
             Ok(true) => self.0.clone().schedule(),
             Ok(false) => {}
             // It was closed just now.
@@ -146,7 +162,7 @@ impl Inlet {
 impl Question {
     /// Tells the asker what came of it. It is told once: later answers find their place used again.
     pub fn answer(&self, outcome: Result<Letter, Reason>) -> Result<(), Reason> {
-        self.asker.push(Mail::Answer { place: self.place, outcome })
+        self.asker.push(Post::One(Mail::Answer { place: self.place, outcome }))
     }
 }
 

@@ -38,11 +38,12 @@ fn letter(body: &[u8]) -> Letter {
 }
 
 fn messages(mailbox: &Mailbox) -> Vec<Message> {
-    let message = |mail| match mail {
-        Mail::Message(message) => message,
+    let mut messages = Vec::new();
+    mailbox.take(|mail| match mail {
+        Mail::Message(message) => messages.push(message),
         answer => panic!("not a message: {answer:?}"),
-    };
-    mailbox.take().map(message).collect()
+    });
+    messages
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn a_full_mailbox_refuses_letters_but_takes_notices() {
     assert_eq!(inlet.post(letter(b"1")), Ok(()));
     assert_eq!(inlet.post(letter(b"2")), Ok(()));
     assert_eq!(inlet.post(letter(b"3")), Err(Reason::MailboxFull));
-    lone.mailbox.reserve();
+    lone.mailbox.reserve(1);
     inlet.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
     let taken = messages(&lone.mailbox);
     assert_eq!(taken.len(), 3);
@@ -65,7 +66,7 @@ fn a_notice_holds_its_place_until_the_actor_has_it() {
     let (lone, inlet) = lone(1);
     assert!(lone.mailbox.may_send(0));
     assert!(!lone.mailbox.may_send(1));
-    lone.mailbox.reserve();
+    lone.mailbox.reserve(1);
     assert!(!lone.mailbox.may_send(0));
     inlet.notify(Message::Undelivered { token: 1, reason: Reason::Stopped });
     let taken = messages(&lone.mailbox);
@@ -98,10 +99,26 @@ fn edges_without_room_are_told_of_with_the_next() {
 }
 
 #[test]
+fn of_letters_that_come_at_once_the_first_have_the_room_there_is() {
+    let (lone, inlet) = lone(4);
+    let three = || [b"1", b"2", b"3"].map(|body| letter(body));
+    let post = || inlet.post_all(three().into_iter());
+    assert_eq!((post(), post()), (Ok(()), Err((1, Reason::MailboxFull))));
+    assert_eq!(post(), Err((0, Reason::MailboxFull)));
+    let taken = messages(&lone.mailbox);
+    let bodies = [b"1", b"2", b"3", b"1"].map(|body| Message::Letter(letter(body)));
+    assert_eq!(taken, bodies);
+    lone.mailbox.handed(&taken);
+    assert_eq!((post(), lone.mailbox.letters()), (Ok(()), 3));
+    assert_eq!(lone.mailbox.close(Reason::Trapped).len(), 3);
+    assert_eq!(post(), Err((0, Reason::Trapped)));
+}
+
+#[test]
 fn a_closed_mailbox_gives_back_its_letters_and_says_why() {
     let (lone, inlet) = lone(4);
     inlet.post(letter(b"1")).unwrap();
-    assert_eq!(lone.mailbox.close(Reason::Trapped).count(), 1);
+    assert_eq!(lone.mailbox.close(Reason::Trapped).len(), 1);
     assert_eq!(inlet.post(letter(b"2")), Err(Reason::Trapped));
 }
 
@@ -121,7 +138,8 @@ fn an_owner_is_scheduled_once_for_each_rest_it_leaves() {
     assert!(lone.mailbox.rest() && lone.mailbox.is_idle());
     inlet.nudge();
     assert_eq!(scheduled(), 3);
-    assert!(matches!(lone.mailbox.take().next(), Some(Mail::Nudge)));
+    lone.mailbox.take(|mail| assert!(matches!(mail, Mail::Nudge)));
+    assert!(lone.mailbox.rest(), "it was taken");
 }
 
 #[test]

@@ -35,6 +35,11 @@ impl Frames {
         rest.get(..size).filter(|_| fits)
     }
 
+    /// Bytes that are here and not yet given out.
+    pub fn left(&self) -> usize {
+        self.end - self.start
+    }
+
     /// Goes on to what follows the frame that is held.
     pub fn pass(&mut self) {
         self.start += self.held().map_or(0, |frame| LENGTH + frame.len());

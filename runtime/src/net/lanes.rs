@@ -50,6 +50,16 @@ pub struct Outgoing {
     most_bytes: usize,
 }
 
+/// What came of letters that were to be queued.
+pub struct Queued {
+    /// So many are, the first ones.
+    pub count: usize,
+    /// Why the next one is not; those after it were not looked at.
+    pub refused: Option<Unsent>,
+    /// Whoever writes must be told.
+    pub news: bool,
+}
+
 /// One lane, as its sender sees it.
 #[derive(Default)]
 struct Queue {
@@ -91,37 +101,54 @@ impl Outgoing {
         self.letters.load(Ordering::Relaxed)
     }
 
-    /// Queues a letter, whose frame has `size` bytes, on the lane of its pair. True if whoever
-    /// writes must be told.
+    /// Queues letters of one pair, each with the size of its frame in bytes and its key. True if
+    /// whoever writes must be told.
     pub fn push(
         &self,
         pair: u64,
-        (owner, key): (&impl Sender, u128),
-        letter: &Letter,
-        size: usize,
-    ) -> Result<bool, Unsent> {
+        owner: &impl Sender,
+        letters: impl Iterator<Item = Result<(Letter, usize, u128), Unsent>>,
+    ) -> Queued {
         let lane = (pair % LANES as u64) as usize;
         let mut queue = lock(&self.lanes[lane]);
         if queue.closed {
-            return Err(Unsent::Unreachable);
+            return Queued { count: 0, refused: Some(Unsent::Unreachable), news: false };
         }
-        let letters = queue.keys.len();
-        let bytes = queue.waiting_bytes + size;
-        // The totals may be passed by what other threads push in this moment: one letter each.
-        let full = letters >= self.most_letters.div_ceil(SHARE)
-            || self.letters.load(Ordering::Relaxed) >= self.most_letters
-            || letters > 0 && bytes > self.most_bytes.div_ceil(SHARE)
-            || letters > 0 && self.bytes.load(Ordering::Relaxed) >= self.most_bytes;
-        if full {
-            return Err(Unsent::Full);
+        // The totals may be passed by what other threads push in this moment.
+        let letters_room = self.most_letters.saturating_sub(self.letters.load(Ordering::Relaxed));
+        let bytes_before = self.bytes.load(Ordering::Relaxed);
+        let (mut count, mut bytes, mut refused) = (0, 0, None);
+        for letter in letters {
+            let fits = letter.and_then(|(letter, size, key)| {
+                let (others, waiting) = (queue.keys.len(), queue.waiting_bytes + size);
+                let full = others >= self.most_letters.div_ceil(SHARE)
+                    || count >= letters_room
+                    || others > 0 && waiting > self.most_bytes.div_ceil(SHARE)
+                    || others > 0 && bytes_before + bytes >= self.most_bytes;
+                if full { Err(Unsent::Full) } else { Ok((letter, size, key)) }
+            });
+            match fits {
+                Ok((letter, size, key)) => {
+                    queue.gather(&letter, size);
+                    queue.keys.push_back(key);
+                    count += 1;
+                    bytes += size;
+                }
+                Err(unsent) => {
+                    refused = Some(unsent);
+                    break;
+                }
+            }
         }
-        self.letters.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(size, Ordering::Relaxed);
-        queue.waiting_bytes = bytes;
-        queue.gather(letter, size);
-        queue.remember(owner, key);
+        if count == 0 {
+            return Queued { count, refused, news: false };
+        }
+        queue.remember(owner, count);
+        self.letters.fetch_add(count, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         drop(queue);
-        Ok(self.waiting.fetch_or(1 << lane, Ordering::AcqRel) == 0)
+        let news = self.waiting.fetch_or(1 << lane, Ordering::AcqRel) == 0;
+        Queued { count, refused, news }
     }
 
     /// Tells whoever writes that there are letters.
@@ -232,14 +259,15 @@ impl Queue {
             letter::write(letter, size, &mut last.frames);
             last.letters += 1;
             self.waiting_letters += 1;
+            self.waiting_bytes += size;
         }
     }
 
-    fn remember(&mut self, owner: &impl Sender, key: u128) {
-        self.keys.push_back(key);
+    /// Notes whose the last so many letters are.
+    fn remember(&mut self, owner: &impl Sender, more: usize) {
         match self.owners.back_mut() {
-            Some((last, count)) if last.downcast_ref() == Some(owner) => *count += 1,
-            _ => self.owners.push_back((Arc::new(owner.clone()), 1)),
+            Some((last, count)) if last.downcast_ref() == Some(owner) => *count += more,
+            _ => self.owners.push_back((Arc::new(owner.clone()), more)),
         }
     }
 
@@ -262,102 +290,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::address::ActorId;
-
-    /// A letter whose frame has so many bytes: below 60 or from 1000 to 60,000, for lengths take
-    /// bytes of their own.
-    fn push(outgoing: &Outgoing, pair: u64, key: u128, size: usize) -> Result<(), Unsent> {
-        let to = ActorId([1; 16]);
-        let letter = Letter { to, body: Vec::new(), carried: Vec::new(), reply: None };
-        let body = vec![1; size - letter::frame_len(&letter) - if size < 64 { 0 } else { 2 }];
-        let letter = Letter { body, ..letter };
-        assert_eq!(letter::frame_len(&letter), size);
-        outgoing.push(pair, (&(), key), &letter, letter::frame_len(&letter)).map(|_| ())
-    }
-
-    fn small() -> Outgoing {
-        Outgoing::new(&Limits { in_flight: 8, peer_queue_bytes: 1600, ..Limits::default() })
-    }
-
-    fn fates(settled: Vec<Settled>) -> Vec<(u128, Outcome)> {
-        settled.into_iter().flat_map(|settled| settled.letters).collect()
-    }
-
-    #[test]
-    fn a_stalled_lane_leaves_room_for_the_others() {
-        let outgoing = small();
-        assert_eq!(push(&outgoing, 3, 0, 60), Ok(()));
-        assert_eq!(push(&outgoing, 3 + 16, 1, 60), Ok(()));
-        assert_eq!(push(&outgoing, 3, 2, 60), Err(Unsent::Full));
-        for pair in 4..10 {
-            assert_eq!(push(&outgoing, pair, u128::from(pair), 60), Ok(()));
-        }
-        assert_eq!(push(&outgoing, 10, 10, 60), Err(Unsent::Full), "eight in all");
-    }
-
-    #[test]
-    fn what_gathers_is_written_at_once_up_to_a_limit() {
-        let outgoing = Outgoing::new(&Limits::default());
-        (0..3).for_each(|key| push(&outgoing, 5, key, 1000).unwrap());
-        push(&outgoing, 5, 3, COALESCE - 2999).unwrap();
-        push(&outgoing, 6, 4, 60).unwrap();
-        assert_eq!(outgoing.lanes(), Some(1 << 5 | 1 << 6));
-        assert_eq!(outgoing.lanes(), Some(0));
-        assert_eq!(outgoing.take(5).map(|bytes| bytes.len()), Some(3000));
-        assert_eq!(outgoing.take(5).map(|bytes| bytes.len()), Some(COALESCE - 2999));
-        assert_eq!(outgoing.take(5), None);
-        assert_eq!(outgoing.take(6).map(|bytes| bytes.len()), Some(60));
-    }
-
-    #[test]
-    fn letters_lost_unwritten_were_certainly_not_handled() {
-        let outgoing = small();
-        push(&outgoing, 0, 7, 60).unwrap();
-        assert_eq!(outgoing.take(0).map(|bytes| bytes.len()), Some(60));
-        push(&outgoing, 0, 8, 60).unwrap();
-        let lost = fates(outgoing.lose());
-        assert_eq!(lost, [(7, Err(Reason::Unknown)), (8, Err(Reason::Unreachable))]);
-        assert_eq!(push(&outgoing, 0, 9, 60), Err(Unsent::Unreachable));
-        assert_eq!(outgoing.lanes(), None);
-        assert_eq!(outgoing.in_flight(), 0);
-    }
-
-    #[test]
-    fn each_sender_learns_of_its_own_letters_in_their_order() {
-        let outgoing = Outgoing::new(&Limits::default());
-        let letter = Letter { to: ActorId([1; 16]), body: vec![], carried: vec![], reply: None };
-        for (key, owner) in (0..).zip([0, 0, 1, 0, 0, 0]) {
-            outgoing.push(0, (&owner, key), &letter, letter::frame_len(&letter)).unwrap();
-        }
-        outgoing.take(0);
-        let full = Reason::MailboxFull;
-        let mut settled = outgoing.settle(0, 4, &[(3, full), (1, full)]).unwrap();
-        settled.extend(outgoing.settle(0, 6, &[(5, full)]).unwrap());
-        let told: Vec<_> = settled
-            .into_iter()
-            .map(|told| (*told.owner.downcast_ref::<i32>().unwrap(), told.letters))
-            .collect();
-        let expected = [
-            (0, vec![(0, Ok(())), (1, Err(full))]),
-            (1, vec![(2, Ok(()))]),
-            (0, vec![(3, Err(full))]),
-            (0, vec![(4, Ok(())), (5, Err(full))]),
-        ];
-        assert_eq!(told, expected);
-    }
-
-    #[test]
-    fn a_false_report_is_refused() {
-        let outgoing = small();
-        push(&outgoing, 0, 7, 60).unwrap();
-        assert!(outgoing.settle(0, 1, &[]).is_err(), "it has not left");
-        outgoing.take(0);
-        assert!(outgoing.settle(0, 2, &[]).is_err(), "more than was sent");
-        assert!(outgoing.settle(16, 1, &[]).is_err(), "no such lane");
-        let report = outgoing.settle(0, 1, &[(0, Reason::NoActor)]).map(fates);
-        assert_eq!(report, Ok(vec![(7, Err(Reason::NoActor))]));
-        assert!(outgoing.settle(0, 0, &[]).is_err(), "it went back");
-    }
-}
+mod tests;

@@ -20,6 +20,9 @@ const BODY: &[u8] = b"\x64body";
 const REPLY: &[u8] = b"\x65reply";
 const CARRIED: &[u8] = b"\x67carried";
 
+/// What follows the body of a letter that wants no answer and carries nothing: most are such.
+const PLAIN: &[u8] = b"\x65reply\xf6\x67carried\x80";
+
 const ADDRESS: &[u8] = b"\xa4\x61v";
 const ID: &[u8] = b"\x62id\x50";
 const HINTS: &[u8] = b"\x65hints";
@@ -33,7 +36,7 @@ pub fn frame_len(letter: &Letter) -> usize {
     fixed
         + head_len(letter.body.len())
         + letter.body.len()
-        + letter.reply.as_ref().map_or(1, address_len)
+        + letter.reply.as_deref().map_or(1, address_len)
         + head_len(carried.len())
         + carried.iter().map(address_len).sum::<usize>()
 }
@@ -48,6 +51,9 @@ pub fn write(letter: &Letter, size: usize, out: &mut Vec<u8>) {
     out.extend(BODY);
     head(BYTES, letter.body.len(), out);
     out.extend(&letter.body);
+    if letter.reply.is_none() && letter.carried.is_empty() {
+        return out.extend(PLAIN);
+    }
     out.extend(REPLY);
     match &letter.reply {
         Some(reply) => write_address(reply, out),
@@ -65,13 +71,16 @@ pub fn read(bytes: &[u8]) -> Option<Letter> {
     let to = ActorId(reader.array()?);
     reader.skip(BODY)?;
     let body = reader.bytes()?.to_vec();
+    if reader.0 == PLAIN {
+        return Some(Letter { to, body, carried: Vec::new(), reply: None });
+    }
     reader.skip(REPLY)?;
     let reply = match reader.0.first()? {
         &NULL => {
             reader.take(1)?;
             None
         }
-        _ => Some(reader.address()?),
+        _ => Some(Box::new(reader.address()?)),
     };
     reader.skip(CARRIED)?;
     let count = reader.head(ARRAY)?;
@@ -230,7 +239,7 @@ mod tests {
                 to: ActorId(to),
                 body: vec![fill; size],
                 carried,
-                reply,
+                reply: reply.map(Box::new),
             },
         )
     }

@@ -196,9 +196,9 @@ impl Peer {
         self.letters_in.fetch_add(letters, Ordering::Relaxed);
     }
 
-    /// Counts a letter out.
-    pub fn count_out(&self) {
-        self.letters_out.fetch_add(1, Ordering::Relaxed);
+    /// Counts letters out.
+    pub fn count_out(&self, letters: usize) {
+        self.letters_out.fetch_add(letters as u64, Ordering::Relaxed);
     }
 
     /// How things stand.

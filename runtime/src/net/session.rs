@@ -10,7 +10,7 @@ use super::arrivals::{Arrivals, Outcome};
 use super::control::ControlQueue;
 use super::endpoint::Shared;
 use super::frames::Frames;
-use super::lanes::{Outgoing, Sender};
+use super::lanes::{Outgoing, Queued, Sender};
 use super::links::Links;
 use super::peer::Peer;
 use super::tls;
@@ -199,24 +199,28 @@ impl Session {
         self.shared.emit(event).await;
     }
 
-    /// Queues a letter.
+    /// Queues letters of one pair, as [`Net::queue`](super::Net::queue) does.
     pub fn send(
         self: &Arc<Self>,
         pair: u64,
-        letter: &Letter,
-        ticket: (&impl Sender, u128),
-    ) -> Result<(), Unsent> {
+        sender: &impl Sender,
+        letters: impl Iterator<Item = (Letter, u128)>,
+    ) -> Result<(), (usize, Unsent)> {
         let limits = &self.shared.limits;
-        letter.check(limits).map_err(|_| Unsent::TooLarge)?;
-        let size = letter::frame_len(letter);
-        if size > limits.frame_bytes {
-            return Err(Unsent::TooLarge);
-        }
-        if self.outgoing.push(pair, ticket, letter, size)? {
+        let sized = letters.map(|(letter, key)| {
+            letter.check(limits).map_err(|_| Unsent::TooLarge)?;
+            let size = letter::frame_len(&letter);
+            if size > limits.frame_bytes {
+                return Err(Unsent::TooLarge);
+            }
+            Ok((letter, size, key))
+        });
+        let Queued { count, refused, news } = self.outgoing.push(pair, sender, sized);
+        if news {
             self.shared.untold(self.clone());
         }
-        self.peer.count_out();
-        Ok(())
+        self.peer.count_out(count);
+        refused.map_or(Ok(()), |unsent| Err((count, unsent)))
     }
 
     /// Has what is queued written: letters, and reports of those that came.

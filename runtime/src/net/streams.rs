@@ -165,8 +165,11 @@ async fn read_lane(session: &Arc<Session>, mut frames: Frames, lane: u8) -> Resu
     let limits = &session.shared.limits;
     let most = limits.in_flight.clamp(1, BATCH);
     while let Some(frame) = frames.next().await? {
-        let mut letters = vec![Letter::decode(frame, limits)?];
+        let size = frame.len();
+        let first = Letter::decode(frame, limits)?;
         // What has come with it goes up with it; what is wrong with that is found later.
+        let mut letters = Vec::with_capacity(most.min(1 + frames.left() / size));
+        letters.push(first);
         while letters.len() < most
             && let Some(frame) = frames.held()
             && let Ok(letter) = Letter::decode(frame, limits)

@@ -161,7 +161,8 @@ async fn pair() -> (Node, Node) {
 }
 
 fn send(net: &Net, to: NodeId, pair: u64, letter: &Letter, key: u64) -> Result<(), Unsent> {
-    net.queue(to, pair, letter, &(), u128::from(key)).inspect(|()| net.flush())
+    let letters = std::iter::once((letter.clone(), u128::from(key)));
+    net.queue(to, pair, &(), letters).map_err(|(_, unsent)| unsent).inspect(|()| net.flush())
 }
 
 fn letter(body: &[u8]) -> Letter {

@@ -45,7 +45,7 @@ pub struct Letter {
     /// The addresses that it carries.
     pub carried: Vec<Address>,
     /// Where an answer goes, if one is wanted.
-    pub reply: Option<Address>,
+    pub reply: Option<Box<Address>>,
 }
 
 /// The first frame from each side.
@@ -316,7 +316,7 @@ mod tests {
 
     fn letter(size: usize) -> Letter {
         let address = Address::new(ActorId([5; 16]), NodeId([6; 32]));
-        let (carried, reply) = (vec![address.clone(); 3], Some(address));
+        let (carried, reply) = (vec![address.clone(); 3], Some(Box::new(address)));
         Letter { to: ActorId([4; 16]), body: vec![1; size], carried, reply }
     }
 

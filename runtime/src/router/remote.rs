@@ -1,22 +1,16 @@
 //! Letters to and from other nodes: which node, which lane, and what became of each.
 
 use std::hash::BuildHasher;
+use std::iter::once;
 
 use super::Router;
 use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::mailbox::{Inlet, Letter, Message, Place, Question, Reply};
-use crate::net::{Net, Outcome, Settled, Unsent, wire};
+use crate::net::{Net, Outcome, Sender, Settled, wire};
 use crate::reason::Reason;
 
 /// Marks the key of a question; below it is a place, or a letter's token.
 const QUESTION: u128 = 1 << 64;
-
-/// What to do when a letter on its way to another node is settled.
-pub(super) enum Ticket {
-    Letter { sender: Inlet, token: u64 },
-    Question(Question),
-    Administrator(ActorId),
-}
 
 /// Stands for all administrators: their tickets are known by their reply id.
 #[derive(Clone, PartialEq)]
@@ -24,11 +18,22 @@ struct Administrators;
 
 impl Router {
     /// Letters from another node; gives what became of each.
-    pub fn arrive(&self, letters: Vec<wire::Letter>) -> impl Iterator<Item = Outcome> {
-        letters.into_iter().map(|letter| {
-            let wire::Letter { to, body, carried, reply } = letter;
-            self.post(to, Letter { body, carried, reply: reply.map(Box::new).map(Reply::There) })
-        })
+    pub fn arrive(&self, mut letters: Vec<wire::Letter>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(letters.len());
+        for run in letters.chunk_by_mut(|one, next| one.to == next.to) {
+            let local = self.local(run[0].to);
+            let came = run.iter_mut().map(|letter| Letter {
+                body: std::mem::take(&mut letter.body),
+                carried: std::mem::take(&mut letter.carried),
+                reply: letter.reply.take().map(Reply::There),
+            });
+            let brought = self.bring_all(&local, came);
+            let taken = brought.map_or_else(|(taken, _)| taken, |()| run.len());
+            outcomes.extend(std::iter::repeat_n(Ok(()), taken));
+            outcomes
+                .extend(std::iter::repeat_n(brought.map_err(|(_, why)| why), run.len() - taken));
+        }
+        outcomes
     }
 
     /// Letters to another node were taken, or not.
@@ -41,9 +46,10 @@ impl Router {
             }
             return;
         };
+        let mut delivered = 0;
         for (key, outcome) in letters {
             match (key & QUESTION != 0, outcome) {
-                (false, Ok(())) => sender.mailbox().unreserve(),
+                (false, Ok(())) => delivered += 1,
                 (false, Err(reason)) => {
                     sender.notify(Message::Undelivered { token: key as u64, reason });
                 }
@@ -56,43 +62,82 @@ impl Router {
                 }
             }
         }
+        sender.mailbox().unreserve(delivered);
     }
 
-    /// Queues a letter for another node; once it is, it will be settled.
+    /// Queues letters for an actor of another node, each of which will be settled.
     pub(super) fn send_away(
         &self,
         node: NodeId,
-        from: ActorId,
         to: ActorId,
-        letter: Letter,
-        ticket: Ticket,
-    ) -> Result<(), Reason> {
-        let net = self.net.get().ok_or(Reason::Unreachable)?;
-        let Letter { body, carried, reply } = letter;
-        let reply = reply.map(|reply| match reply {
-            Reply::Here(question) => self.make_known(&question),
-            Reply::There(address) => *address,
+        sender: &Inlet,
+        letters: impl ExactSizeIterator<Item = Letter>,
+        mut tokens: &[u64],
+    ) {
+        // Its notice holds a place until the other node has settled a letter.
+        sender.mailbox().reserve(tokens.len());
+        let keys = tokens.iter().map(|token| u128::from(*token));
+        let leaving = letters.map(|Letter { body, carried, reply: _ }| wire::Letter {
+            to,
+            body,
+            carried,
+            reply: None,
         });
+        let mut leaving = leaving.zip(keys);
+        while let Err((queued, reason)) = self.queue(node, sender.owner(), sender, leaving.by_ref())
+        {
+            let Some((refused, rest)) = tokens[queued..].split_first() else { return };
+            sender.notify(Message::Undelivered { token: *refused, reason });
+            tokens = rest;
+            // Where there is no connection none was looked at.
+            while leaving.len() > tokens.len() {
+                leaving.next();
+            }
+        }
+    }
+
+    /// Queues a question for an actor of another node.
+    pub(super) fn ask_away(
+        &self,
+        node: NodeId,
+        to: ActorId,
+        question: &Question,
+        letter: Letter,
+    ) -> Result<(), Reason> {
+        let Question { asker, place } = question;
+        let key = QUESTION | u128::from(place.at) << 32 | u128::from(place.generation);
+        let Letter { body, carried, .. } = letter;
+        let reply = Some(Box::new(self.make_known(question)));
         let letter = wire::Letter { to, body, carried, reply };
-        let lane = lane_of(from);
-        let sent: Result<(), Unsent> = match ticket {
-            Ticket::Letter { sender, token } => {
-                // Its notice holds a place until the other node has settled it.
-                sender.mailbox().reserve();
-                net.queue(node, lane, &letter, &sender, u128::from(token)).inspect_err(|_| {
-                    sender.mailbox().unreserve();
-                })
-            }
-            Ticket::Question(Question { asker, place }) => {
-                let place = u128::from(place.at) << 32 | u128::from(place.generation);
-                net.queue(node, lane, &letter, &asker, QUESTION | place)
-            }
-            Ticket::Administrator(id) => {
-                let key = u128::from_be_bytes(id.0);
-                net.queue(node, lane, &letter, &Administrators, key).inspect(|()| net.flush())
-            }
-        };
-        Ok(sent?)
+        self.queue(node, asker.owner(), asker, once((letter, key))).map_err(|(_, reason)| reason)
+    }
+
+    /// The same for an administrator, who waits under an id.
+    pub(super) fn ask_away_as_administrator(
+        &self,
+        node: NodeId,
+        to: ActorId,
+        reply: Address,
+        body: Vec<u8>,
+    ) -> Result<(), Reason> {
+        let (from, key) = (reply.id, u128::from_be_bytes(reply.id.0));
+        let reply = Some(Box::new(reply));
+        let letter = wire::Letter { to, body, carried: Vec::new(), reply };
+        let queued = self.queue(node, from, &Administrators, once((letter, key)));
+        self.flush();
+        queued.map_err(|(_, reason)| reason)
+    }
+
+    fn queue(
+        &self,
+        node: NodeId,
+        from: ActorId,
+        owner: &impl Sender,
+        letters: impl Iterator<Item = (wire::Letter, u128)>,
+    ) -> Result<(), (usize, Reason)> {
+        let net = self.net.get().ok_or((0, Reason::Unreachable))?;
+        let queued = net.queue(node, lane_of(from), owner, letters);
+        queued.map_err(|(count, unsent)| (count, unsent.into()))
     }
 
     /// Has the letters sent so far leave for other nodes.

@@ -4,14 +4,21 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
+use super::bindings::edge::actor::types::Handle;
 use crate::address::{ActorId, Address, NodeId, TopicId};
-use crate::mailbox::{Reply, Timer, To};
+use crate::mailbox::{Letter, Reply, Timer, To};
 
 /// The effects of one activation, in the order asked for where order matters.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Letters, questions and publications.
-    pub letters: Vec<Outgoing>,
+    pub letters: Vec<Letter>,
+    /// For the notice or the answer to each.
+    pub tokens: Vec<u64>,
+    /// Where they go.
+    pub runs: Vec<Run>,
+    /// The handle that the last run goes to, if what follows may go along.
+    pub(super) last: Option<Handle>,
     /// Timers armed (`Some`) and disarmed.
     pub timers: Vec<(u64, Option<Timer>)>,
     /// Durable writes: `None` deletes.
@@ -48,6 +55,9 @@ thread_local! {
 
 static NONE: Effects = Effects {
     letters: Vec::new(),
+    tokens: Vec::new(),
+    runs: Vec::new(),
+    last: None,
     timers: Vec::new(),
     writes: BTreeMap::new(),
     stored: 0,
@@ -61,9 +71,28 @@ static NONE: Effects = Effects {
 };
 
 impl Effects {
+    /// A letter goes to a receiver. `more`: under this handle others may follow it.
+    pub(super) fn leave(&mut self, way: Way, letter: Letter, token: u64, more: Option<Handle>) {
+        self.letters.push(letter);
+        self.tokens.push(token);
+        self.runs.push(Run { way, count: 1 });
+        self.last = more;
+    }
+
+    /// A letter follows the last one, to the same receiver.
+    pub(super) fn follow(&mut self, letter: Letter, token: u64) {
+        self.letters.push(letter);
+        self.tokens.push(token);
+        if let Some(run) = self.runs.last_mut() {
+            run.count += 1;
+        }
+    }
+
     /// All of them are out in the world: the buffer is the next activation's on this thread.
     pub fn done(mut self: Box<Self>) {
         debug_assert!(self.letters.is_empty() && self.family.is_empty());
+        self.tokens.clear();
+        self.last = None;
         // Clearing an empty map costs as much as a small one, and most activations write nothing.
         if !self.writes.is_empty() {
             self.writes.clear();
@@ -98,40 +127,29 @@ impl DerefMut for Pending {
     }
 }
 
-/// A letter that leaves.
+/// So many letters, one after the other, to one receiver.
 #[derive(Debug)]
-pub enum Outgoing {
+pub struct Run {
+    /// Where they go.
+    pub way: Way,
+    /// How many they are; one if it is not plain letters.
+    pub count: usize,
+}
+
+/// Where a run goes.
+#[derive(Debug)]
+pub enum Way {
     /// To one actor.
-    Send {
-        /// To whom.
-        to: To,
-        /// The body.
-        body: Vec<u8>,
-        /// Addresses that go along.
-        carried: Vec<Address>,
-        /// For the notice.
-        token: u64,
-    },
+    Send(To),
     /// A question.
     Ask {
         /// To whom.
         to: To,
-        /// The body.
-        body: Vec<u8>,
-        /// Addresses that go along.
-        carried: Vec<Address>,
-        /// For the answer.
-        token: u64,
         /// Nanoseconds from the end of the turn.
         deadline: u64,
     },
     /// To all other subscribers of a topic.
-    Publish {
-        /// The topic.
-        topic: TopicId,
-        /// The body.
-        body: Vec<u8>,
-    },
+    Publish(TopicId),
 }
 
 /// What concerns other actors' lives.

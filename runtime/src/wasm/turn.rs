@@ -227,15 +227,21 @@ impl Turn {
             _ => reads.find(address.id),
         };
         let to = self.holds.table.to(handle, find).ok_or(Refusal::BadHandle)?;
-        if !self.inlet.mailbox().may_send(self.waits) {
-            return Err(Refusal::MailboxFull);
-        }
-        self.waits += 1;
+        self.wait()?;
         if let To::Reply(reply) = &to {
             self.holds.table.release(handle);
             self.effects.used.push(reply.clone());
         }
         Ok(to)
+    }
+
+    /// One more letter that may have a notice, or question that has an answer.
+    fn wait(&mut self) -> Result<(), Refusal> {
+        if !self.inlet.mailbox().may_send(self.waits) {
+            return Err(Refusal::MailboxFull);
+        }
+        self.waits += 1;
+        Ok(())
     }
 
     fn stored_size(&mut self, key: &[u8]) -> u64 {

@@ -51,7 +51,7 @@ async fn a_letter_brings_its_addresses_and_every_reason_comes_back() {
     let (mut a, mut b) = pair().await;
     let address = Address::new(ActorId([9; 16]), a.id());
     let mut sent = letter(b"hello");
-    (sent.carried, sent.reply) = (vec![address.clone()], Some(address));
+    (sent.carried, sent.reply) = (vec![address.clone()], Some(Box::new(address)));
     for (ticket, reason) in (0..).zip(Reason::ALL) {
         a.send(b.id(), 3, &sent, ticket).unwrap();
         let (from, letter, receipt) = b.letter().await;

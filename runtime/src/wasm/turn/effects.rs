@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Turn;
 use crate::address::{ActorId, Address};
-use crate::mailbox::Timer;
+use crate::mailbox::{Letter, Timer, To};
 use crate::wasm::bindings::edge::actor::effects;
 use crate::wasm::bindings::edge::actor::types::{Handle, Refusal};
-use crate::wasm::effects::{Family, Outgoing};
+use crate::wasm::effects::{Family, Way};
 use crate::wasm::table::Held;
 
 impl effects::Host for Turn {
@@ -19,17 +19,25 @@ impl effects::Host for Turn {
         token: u64,
     ) -> Result<(), Refusal> {
         let addresses = self.letter(&body, &carried)?;
+        let letter = Letter { body, carried: addresses, reply: None };
+        if self.effects.last == Some(to) {
+            self.wait()?;
+            self.hand_over(&carried);
+            self.effects.follow(letter, token);
+            return Ok(());
+        }
         if let Some(Held::Topic(topic)) = self.holds.table.find(to) {
             if !carried.is_empty() {
                 return Err(Refusal::Denied);
             }
             let topic = *topic;
-            self.effects.letters.push(Outgoing::Publish { topic, body });
+            self.effects.leave(Way::Publish(topic), letter, token, None);
             return Ok(());
         }
-        let to = self.receiver(to)?;
+        let receiver = self.receiver(to)?;
         self.hand_over(&carried);
-        self.effects.letters.push(Outgoing::Send { to, body, carried: addresses, token });
+        let once = matches!(receiver, To::Reply(_));
+        self.effects.leave(Way::Send(receiver), letter, token, (!once).then_some(to));
         Ok(())
     }
 
@@ -44,8 +52,8 @@ impl effects::Host for Turn {
         let addresses = self.letter(&body, &carried)?;
         let to = self.receiver(to)?;
         self.hand_over(&carried);
-        let carried = addresses;
-        self.effects.letters.push(Outgoing::Ask { to, body, carried, token, deadline });
+        let letter = Letter { body, carried: addresses, reply: None };
+        self.effects.leave(Way::Ask { to, deadline }, letter, token, None);
         Ok(())
     }
 
@@ -57,6 +65,7 @@ impl effects::Host for Turn {
         match self.holds.table.find(address) {
             Some(Held::Actor(_)) if !self.granted(address) => {
                 self.holds.table.release(address);
+                self.effects.last = None;
                 Ok(())
             }
             Some(Held::Reply(reply)) => {
