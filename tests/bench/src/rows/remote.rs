@@ -13,7 +13,7 @@ const WINDOW: u64 = 4096;
 const LARGE_WINDOW: u64 = 32;
 /// Limits that the windows need. A letter is on its way until it is settled, which may be some
 /// time after it was counted: a busy machine had twice the window unsettled.
-const LIMITS: &str = "[limits]\nmailbox = 16384\nin-flight = 16384\n\
+const LIMITS: &str = "[limits]\nmailbox = 16384\nin-flight = 65536\n\
                       peer-queue-bytes = 16777216\n";
 
 /// An actor on one node asks one on another, waits for the answer, asks again: 64 bytes there and
