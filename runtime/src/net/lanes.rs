@@ -101,8 +101,8 @@ impl Outgoing {
         self.letters.load(Ordering::Relaxed)
     }
 
-    /// Queues letters of one pair, each with the size of its frame in bytes and its key. True if
-    /// whoever writes must be told.
+    /// Queues letters of one pair, each with the size of its frame in bytes and its key, up to the
+    /// first that can't be.
     pub fn push(
         &self,
         pair: u64,
