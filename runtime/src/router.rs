@@ -158,8 +158,7 @@ impl Router {
             Way::Here(local) => self.bring(&local, letter),
         };
         if let Err(reason) = brought {
-            sender.mailbox().reserve(1);
-            sender.notify(Message::Undelivered { token, reason });
+            undelivered(sender, &[token], reason);
         }
     }
 
@@ -176,11 +175,7 @@ impl Router {
             Way::Here(local) => local,
         };
         if let Err((taken, reason)) = self.bring_all(&local, letters) {
-            let refused = &tokens[taken..];
-            sender.mailbox().reserve(refused.len());
-            for token in refused {
-                sender.notify(Message::Undelivered { token: *token, reason });
-            }
+            undelivered(sender, &tokens[taken..], reason);
         }
     }
 
@@ -345,5 +340,13 @@ impl Router {
                 self.bring(local, letter).map_err(|reason| (at, reason))
             }),
         }
+    }
+}
+
+/// Tells the sender of letters that never left its node.
+fn undelivered(sender: &Inlet, tokens: &[u64], reason: Reason) {
+    sender.mailbox().reserve(tokens.len());
+    for token in tokens {
+        sender.notify(Message::Undelivered { token: *token, reason });
     }
 }

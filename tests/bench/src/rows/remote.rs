@@ -12,7 +12,8 @@ use crate::row::{Better, Measure, Row};
 const WINDOW: u64 = 4096;
 const LARGE_WINDOW: u64 = 32;
 /// Limits that the windows need. A letter is on its way until it is settled, which may be some
-/// time after it was counted: a busy machine had twice the window unsettled.
+/// time after it was counted: a busy machine had twice the window unsettled. And all of them are
+/// on one lane, which may hold a quarter of what is in flight.
 const LIMITS: &str = "[limits]\nmailbox = 16384\nin-flight = 65536\n\
                       peer-queue-bytes = 16777216\n";
 
