@@ -128,6 +128,7 @@ impl serde::ser::Error for Fault {
 }
 
 #[cold]
+#[inline(never)]
 pub(super) fn cut_short() -> Fault {
     Fault::new("it ends too early")
 }
@@ -164,18 +165,15 @@ pub(super) fn head(rest: &mut &[u8]) -> Result<Head, Fault> {
     let (&first, after) = rest.split_first().ok_or_else(cut_short)?;
     let (major, info) = (first >> 5, first & 31);
     *rest = after;
-    let value = match info {
-        0..24 => u64::from(info),
-        24 => u64::from(u8::from_be_bytes(array(rest)?)),
-        _ => number(rest, info)?,
-    };
+    let value = if info < 24 { u64::from(info) } else { number(rest, info)? };
     Ok(Head { major, info, value })
 }
 
 /// The number that follows a head.
-#[inline(never)]
+#[inline(always)]
 fn number(rest: &mut &[u8], info: u8) -> Result<u64, Fault> {
     Ok(match info {
+        24 => u64::from(u8::from_be_bytes(array(rest)?)),
         25 => u64::from(u16::from_be_bytes(array(rest)?)),
         26 => u64::from(u32::from_be_bytes(array(rest)?)),
         27 => u64::from_be_bytes(array(rest)?),
@@ -183,6 +181,7 @@ fn number(rest: &mut &[u8], info: u8) -> Result<u64, Fault> {
     })
 }
 
+#[inline(always)]
 fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Fault> {
     let (bytes, after) = rest.split_first_chunk().ok_or_else(cut_short)?;
     *rest = after;
@@ -190,6 +189,7 @@ fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Fault> {
 }
 
 /// Reads so many bytes.
+#[inline(always)]
 pub(super) fn take<'de>(rest: &mut &'de [u8], count: u64) -> Result<&'de [u8], Fault> {
     let count = usize::try_from(count).map_err(|_| cut_short())?;
     let (bytes, after) = rest.split_at_checked(count).ok_or_else(cut_short)?;

@@ -1,16 +1,20 @@
 //! DAG-CBOR into values, as lenient with numbers as people are: `{"Dial": 21}` reads into a float,
 //! and so does 21.3 into an `f32`.
 
+mod parts;
+
 use serde::de::value::BytesDeserializer;
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
-};
+use serde::de::{Deserialize, Deserializer, Visitor};
+
+use parts::{Several, Variant};
 
 use super::form::{self, ARRAY, BYTES, Fault, Head, MAP, NEGATIVE, SIMPLE, TAG, TEXT, UNSIGNED};
 
 /// Values within values, at most: what nests deeper is refused before it fills a guest's stack.
 const DEPTH: u8 = 128;
+
+/// The head of a variant that holds something: a map of one entry.
+const HOLDS: u8 = MAP << 5 | 1;
 
 /// What is left to read.
 pub(super) struct Reader<'de> {
@@ -20,15 +24,23 @@ pub(super) struct Reader<'de> {
 
 impl<'de> Reader<'de> {
     /// Reads one value, and nothing after it.
+    #[inline]
     pub fn whole<T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Fault> {
         let mut reader = Self { rest: bytes, depth: 0 };
-        let value = T::deserialize(&mut reader)?;
-        match reader.rest {
-            [] => Ok(value),
-            rest => Err(Fault::new(format_args!("{} bytes after its end", rest.len()))),
+        // Given back as it is: a letter's value is not moved for the sake of what is rare.
+        let mut value = T::deserialize(&mut reader);
+        if !reader.rest.is_empty() && value.is_ok() {
+            value = Err(reader.more());
         }
+        value
     }
 
+    #[cold]
+    fn more(&self) -> Fault {
+        Fault::new(format_args!("{} bytes after its end", self.rest.len()))
+    }
+
+    #[inline(always)]
     fn head(&mut self) -> Result<Head, Fault> {
         form::head(&mut self.rest)
     }
@@ -37,28 +49,75 @@ impl<'de> Reader<'de> {
         self.rest.first().copied().ok_or_else(form::cut_short)
     }
 
+    #[inline(always)]
     fn take(&mut self, count: u64) -> Result<&'de [u8], Fault> {
         form::take(&mut self.rest, count)
     }
 
+    /// How long what follows is, if that is of this major type. What is short has no call to make.
+    #[inline(always)]
+    fn length(&mut self, major: u8, wanted: &str) -> Result<u64, Fault> {
+        match *self.rest {
+            [first, ref rest @ ..] if first >> 5 == major && first & 31 < 24 => {
+                self.rest = rest;
+                Ok(u64::from(first & 31))
+            }
+            [first, length, ref rest @ ..] if first == major << 5 | 24 => {
+                self.rest = rest;
+                Ok(u64::from(length))
+            }
+            _ => self.long_length(major, wanted),
+        }
+    }
+
+    #[inline(never)]
+    fn long_length(&mut self, major: u8, wanted: &str) -> Result<u64, Fault> {
+        let head = self.head()?;
+        match head.major == major {
+            true => Ok(head.value),
+            false => Err(head.instead_of(wanted)),
+        }
+    }
+
+    /// A text's bytes, which may be no UTF-8.
+    #[inline(always)]
+    fn name(&mut self) -> Result<&'de [u8], Fault> {
+        let length = self.length(TEXT, "a text")?;
+        self.take(length)
+    }
+
     fn text(&mut self) -> Result<&'de str, Fault> {
-        let head = self.head()?;
-        if head.major != TEXT {
-            return Err(head.instead_of("a text"));
-        }
-        let bytes = self.take(head.value)?;
-        std::str::from_utf8(bytes).map_err(|_| Fault::new("a text that is not UTF-8"))
+        text(self.name()?)
     }
 
+    #[inline(always)]
     fn bytes(&mut self) -> Result<&'de [u8], Fault> {
-        let head = self.head()?;
-        if head.major != BYTES {
-            return Err(head.instead_of("bytes"));
-        }
-        self.take(head.value)
+        let length = self.length(BYTES, "bytes")?;
+        self.take(length)
     }
 
+    /// Small ones are read where they are wanted.
+    #[inline(always)]
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
+        match *self.rest {
+            [first @ 0..24, ref rest @ ..] => {
+                self.rest = rest;
+                visitor.visit_u64(u64::from(first))
+            }
+            [24, number, ref rest @ ..] => {
+                self.rest = rest;
+                visitor.visit_u64(u64::from(number))
+            }
+            [25, a, b, ref rest @ ..] => {
+                self.rest = rest;
+                visitor.visit_u64(u64::from(u16::from_be_bytes([a, b])))
+            }
+            _ => self.long_number(visitor),
+        }
+    }
+
+    #[inline(never)]
+    fn long_number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
         let head = self.head()?;
         match head.major {
             UNSIGNED => visitor.visit_u64(head.value),
@@ -74,6 +133,7 @@ impl<'de> Reader<'de> {
         }
     }
 
+    #[inline(always)]
     fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         if self.depth >= DEPTH {
             return Err(Fault::new(format_args!("nested more than {DEPTH} deep")));
@@ -85,19 +145,13 @@ impl<'de> Reader<'de> {
     }
 
     fn items<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
-        let head = self.head()?;
-        if head.major != ARRAY {
-            return Err(head.instead_of("a list"));
-        }
-        self.several(head.value, |items| visitor.visit_seq(items))
+        let length = self.length(ARRAY, "a list")?;
+        self.several(length, |items| visitor.visit_seq(items))
     }
 
     fn entries<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
-        let head = self.head()?;
-        if head.major != MAP {
-            return Err(head.instead_of("a map"));
-        }
-        self.several(head.value, |entries| visitor.visit_map(entries))
+        let length = self.length(MAP, "a map")?;
+        self.several(length, |entries| visitor.visit_map(entries))
     }
 
     fn several<T>(
@@ -126,6 +180,10 @@ impl<'de> Reader<'de> {
             _ => Err(Fault::new("a CID that does not begin with a zero")),
         }
     }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|_| Fault::new("a text that is not UTF-8"))
 }
 
 macro_rules! read {
@@ -268,15 +326,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        let first = self.peek()?;
-        if first == MAP << 5 | 1 {
-            self.rest = &self.rest[1..];
-            return self.within(|reader| visitor.visit_enum(Variant { reader, holds: true }));
-        }
-        if first >> 5 != TEXT {
-            return Err(self.head()?.instead_of("a variant"));
-        }
-        visitor.visit_enum(Variant { reader: self, holds: false })
+        // Called in one place: a visitor that is called in two is not compiled into either.
+        let holds = match self.peek()? {
+            HOLDS => {
+                self.rest = &self.rest[1..];
+                true
+            }
+            first if first >> 5 == TEXT => false,
+            _ => return Err(self.head()?.instead_of("a variant")),
+        };
+        self.within(|reader| visitor.visit_enum(Variant { reader, holds }))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -286,109 +345,5 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     fn is_human_readable(&self) -> bool {
         false
-    }
-}
-
-/// Items of a list, or entries of a map.
-struct Several<'a, 'de> {
-    reader: &'a mut Reader<'de>,
-    left: u64,
-}
-
-impl Several<'_, '_> {
-    fn hint(&self) -> Option<usize> {
-        // No more than there are bytes: a lie makes nobody allocate.
-        Some(self.reader.rest.len().min(self.left.try_into().unwrap_or(usize::MAX)))
-    }
-}
-
-impl<'de> SeqAccess<'de> for Several<'_, 'de> {
-    type Error = Fault;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Fault> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        seed.deserialize(&mut *self.reader).map(Some)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        self.hint()
-    }
-}
-
-impl<'de> MapAccess<'de> for Several<'_, 'de> {
-    type Error = Fault;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Fault> {
-        self.next_element_seed(seed)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
-        seed.deserialize(&mut *self.reader)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        self.hint()
-    }
-}
-
-/// A variant's name, and what it holds.
-struct Variant<'a, 'de> {
-    reader: &'a mut Reader<'de>,
-    holds: bool,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = Fault;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Fault> {
-        let name = seed.deserialize(&mut *self.reader)?;
-        Ok((name, self))
-    }
-}
-
-impl<'de> Variant<'_, 'de> {
-    fn content(&mut self) -> Result<&mut Reader<'de>, Fault> {
-        match self.holds {
-            true => Ok(self.reader),
-            false => Err(Fault::new("a variant without what it holds")),
-        }
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = Fault;
-
-    fn unit_variant(self) -> Result<(), Fault> {
-        match self.holds {
-            false => Ok(()),
-            // What other encoders make of it.
-            true => self.reader.deserialize_unit(serde::de::IgnoredAny).map(drop),
-        }
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<S::Value, Fault> {
-        seed.deserialize(self.content()?)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(mut self, _: usize, visitor: V) -> Result<V::Value, Fault> {
-        self.content()?.items(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        mut self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
-        self.content()?.entries(visitor)
     }
 }

@@ -13,23 +13,33 @@ use super::form::{self, ARRAY, BYTES, Fault, MAP, NEGATIVE, SIMPLE, TAG, TEXT, U
 pub(super) struct Writer(pub Vec<u8>);
 
 impl Writer {
-    fn head(&mut self, major: u8, value: u64) {
+    /// The head of something so long; where the length is known, there is no choice left.
+    #[inline(always)]
+    fn head(&mut self, major: u8, length: u64) {
+        match length {
+            0..24 => self.0.push(major << 5 | length as u8),
+            24..0x100 => self.0.extend_from_slice(&[major << 5 | 24, length as u8]),
+            _ => self.long_head(major, length),
+        }
+    }
+
+    #[inline(always)]
+    fn number(&mut self, major: u8, value: u64) {
+        match value {
+            0..24 => self.0.push(major << 5 | value as u8),
+            _ => self.long_head(major, value),
+        }
+    }
+
+    #[inline(never)]
+    fn long_head(&mut self, major: u8, value: u64) {
+        let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
         let major = major << 5;
         match value {
-            0..24 => self.0.push(major | value as u8),
-            24..0x100 => self.0.extend([major | 24, value as u8]),
-            0x100..0x1_0000 => {
-                self.0.push(major | 25);
-                self.0.extend((value as u16).to_be_bytes());
-            }
-            0x1_0000..0x1_0000_0000 => {
-                self.0.push(major | 26);
-                self.0.extend((value as u32).to_be_bytes());
-            }
-            _ => {
-                self.0.push(major | 27);
-                self.0.extend(value.to_be_bytes());
-            }
+            0..0x100 => self.0.extend_from_slice(&[major | 24, h]),
+            0x100..0x1_0000 => self.0.extend_from_slice(&[major | 25, g, h]),
+            0x1_0000..0x1_0000_0000 => self.0.extend_from_slice(&[major | 26, e, f, g, h]),
+            _ => self.0.extend_from_slice(&[major | 27, a, b, c, d, e, f, g, h]),
         }
     }
 
@@ -58,6 +68,33 @@ impl Writer {
         self.0.push(0);
         self.0.extend_from_slice(rest);
         Ok(())
+    }
+
+    /// Puts entries from `first` on in the order of their keys' bytes.
+    #[cold]
+    fn order(&mut self, first: usize, count: usize) -> Result<(), Fault> {
+        let written = self.0[first..].to_vec();
+        let mut entries = Vec::with_capacity(count);
+        let mut rest = &written[..];
+        while !rest.is_empty() {
+            let entry = rest;
+            form::skip(&mut rest)?;
+            let key = entry.len() - rest.len();
+            form::skip(&mut rest)?;
+            entries.push((&entry[..key], &entry[..entry.len() - rest.len()]));
+        }
+        entries.sort_unstable();
+        self.0.truncate(first);
+        entries.into_iter().for_each(|(_, entry)| self.0.extend_from_slice(entry));
+        Ok(())
+    }
+
+    /// Writes another head: rare enough to move what follows it.
+    #[cold]
+    fn count(&mut self, major: u8, at: Range<usize>, count: usize) {
+        let mut head = Self(Vec::new());
+        head.head(major, count as u64);
+        self.0.splice(at, head.0);
     }
 
     fn several(&mut self, major: u8, told: Option<usize>) -> Several<'_> {
@@ -99,14 +136,14 @@ impl<'a> Serializer for &'a mut Writer {
 
     fn serialize_i64(self, value: i64) -> Result<(), Fault> {
         match u64::try_from(value) {
-            Ok(value) => self.head(UNSIGNED, value),
-            Err(_) => self.head(NEGATIVE, !value as u64),
+            Ok(value) => self.number(UNSIGNED, value),
+            Err(_) => self.number(NEGATIVE, !value as u64),
         }
         Ok(())
     }
 
     fn serialize_u64(self, value: u64) -> Result<(), Fault> {
-        self.head(UNSIGNED, value);
+        self.number(UNSIGNED, value);
         Ok(())
     }
 
@@ -115,7 +152,7 @@ impl<'a> Serializer for &'a mut Writer {
             0.. => (UNSIGNED, u64::try_from(value)),
             _ => (NEGATIVE, u64::try_from(!value)),
         };
-        self.head(major, value.map_err(|_| Fault::new("an integer of more than 64 bits"))?);
+        self.number(major, value.map_err(|_| Fault::new("an integer of more than 64 bits"))?);
         Ok(())
     }
 
@@ -279,35 +316,15 @@ impl Several<'_> {
         self.key = start..bytes.len();
     }
 
-    fn finish(mut self) -> Result<(), Fault> {
+    /// Nearly always there is nothing to do, and then the rest of this stays in registers.
+    #[inline(always)]
+    fn finish(self) -> Result<(), Fault> {
         if !self.ordered {
-            self.order()?;
+            self.writer.order(self.first, self.count)?;
         }
         if self.told != Some(self.count) {
-            // Rare enough to move what follows the head.
-            let mut head = Writer(Vec::new());
-            head.head(self.major, self.count as u64);
-            self.writer.0.splice(self.at..self.first, head.0);
+            self.writer.count(self.major, self.at..self.first, self.count);
         }
-        Ok(())
-    }
-
-    /// Puts entries in the order of their keys' bytes.
-    #[cold]
-    fn order(&mut self) -> Result<(), Fault> {
-        let written = self.writer.0[self.first..].to_vec();
-        let mut entries = Vec::with_capacity(self.count);
-        let mut rest = &written[..];
-        while !rest.is_empty() {
-            let entry = rest;
-            form::skip(&mut rest)?;
-            let key = entry.len() - rest.len();
-            form::skip(&mut rest)?;
-            entries.push((&entry[..key], &entry[..entry.len() - rest.len()]));
-        }
-        entries.sort_unstable();
-        self.writer.0.truncate(self.first);
-        entries.into_iter().for_each(|(_, entry)| self.writer.0.extend_from_slice(entry));
         Ok(())
     }
 }
