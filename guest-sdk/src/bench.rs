@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sim::{ActorKey, Desk, Thing, World};
 
-use crate::host::{Event, Now};
+use crate::host::{Body, Event, Now};
 use crate::turn::Instance;
 use crate::{
     Actor, Address, BusError, Context, Edge, Error, LinkEvent, Pin, Reason, Result, codec, native,
@@ -167,7 +167,9 @@ impl Bench {
 
     /// A turn with a letter of any bytes.
     pub fn letter<A: Actor>(&mut self, actor: &mut Benched<A>, body: &[u8]) -> Result {
-        self.event(actor, Event::Letter { body, carried: Vec::new(), reply: None })
+        self.desk.begin();
+        let body = Body { bytes: body, carried: Some(Vec::new()), reply: None };
+        self.run(|desk, now| actor.0.body(desk, now, body))
     }
 
     /// A turn with what came of an `ask`.
@@ -276,13 +278,13 @@ impl Bench {
         let carried = carried.into_iter().map(|thing| self.desk.bring(thing));
         let carried = carried.collect::<Option<Vec<_>>>();
         let carried = carried.ok_or_else(|| Error::new("the actor's table is full"))?;
-        let event = Event::Letter { body: &body, carried, reply };
-        self.run(|desk, now| actor.0.turn(desk, now, event))
+        let body = Body { bytes: &body, carried: Some(carried), reply };
+        self.run(|desk, now| actor.0.body(desk, now, body))
     }
 
     fn event<A: Actor>(&mut self, actor: &mut Benched<A>, event: Event) -> Result {
         self.desk.begin();
-        self.run(|desk, now| actor.0.turn(desk, now, event))
+        self.run(|desk, now| actor.0.event(desk, now, event))
     }
 
     fn run<T>(&mut self, turn: impl FnOnce(&mut Desk, Now) -> Result<T>) -> Result<T> {

@@ -12,6 +12,7 @@ mod form;
 mod read;
 mod write;
 
+pub(crate) use form::Fault;
 use read::Reader;
 use write::Writer;
 
@@ -43,12 +44,21 @@ pub(crate) fn encode_letter(value: &impl Serialize) -> Result<(Vec<u8>, Vec<u32>
 /// A buffer for letters larger than this is not kept.
 const KEPT: usize = 4 << 10;
 
-/// Decodes a letter's body.
-pub(crate) fn decode_letter<T: DeserializeOwned>(body: &[u8], carried: &[u32]) -> Result<T> {
-    let before = CARRIED.replace(Some(carried.to_vec()));
-    let decoded = decode_plain(body);
+/// Decodes a letter's body, or, if there is no list of what it carries, what stayed with the actor.
+#[inline]
+pub(crate) fn decode_body<T: DeserializeOwned>(
+    body: &[u8],
+    carried: Option<Vec<u32>>,
+) -> Result<T, Fault> {
+    let before = CARRIED.replace(carried);
+    let decoded = Reader::whole(body);
     CARRIED.set(before);
     decoded
+}
+
+/// Decodes a letter's body.
+pub(crate) fn decode_letter<T: DeserializeOwned>(body: &[u8], carried: &[u32]) -> Result<T> {
+    Ok(decode_body(body, Some(carried.to_vec()))?)
 }
 
 /// Encodes what stays with the actor: state, durable values, timers.
@@ -61,10 +71,7 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
 
 /// Decodes what stayed with the actor.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let before = CARRIED.replace(None);
-    let decoded = decode_plain(body);
-    CARRIED.set(before);
-    decoded
+    Ok(decode_body(body, None)?)
 }
 
 /// The number that stands for an address in what is being encoded.
@@ -115,11 +122,6 @@ fn encode_into(buffer: Vec<u8>, value: &impl Serialize) -> Result<Vec<u8>> {
         Ok(()) => Ok(writer.0),
         Err(error) => Err(Error::new(format!("encoding: {error}"))),
     }
-}
-
-fn decode_plain<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let value = Reader::whole(body);
-    value.map_err(|error| Error::new(format!("decoding: {error}")))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 //! A component imports what its code can call, and its imports make its world: an actor that uses
 //! a bus is a driver, one that uses links a protocol.
 
-use std::cell::RefCell;
-use std::time::Duration;
+mod batch;
 
-use crate::host::{Event, Granted, Kind};
+use std::cell::RefCell;
+
+use crate::host::{Granted, Kind, Message};
 use crate::turn::Instance;
-use crate::{Actor, BusError, Class, Edge, LinkEvent, NodeId, Pin, Reason, Refusal, TopicId};
+use crate::{Actor, BusError, Class, Refusal};
 
 /// The world `actor`: its imports, and the export of `behaviour` that all worlds have alike.
 #[allow(missing_docs, unsafe_code, reason = "generated")]
@@ -42,9 +43,9 @@ mod more {
 }
 
 use actor::edge::actor::{effects, reads, types};
+pub use batch::Batch;
 use more::edge::actor::{i2c, links};
 pub use types::Now;
-use types::{Message, Span};
 
 /// The component's one actor.
 pub struct Incarnation<A>(RefCell<Option<Instance<A>>>);
@@ -60,21 +61,29 @@ impl<A: Actor> Incarnation<A> {
         Ok(())
     }
 
-    pub fn handle(
-        &self,
-        host: &mut Imports,
-        now: Now,
-        messages: Vec<Message>,
-        bytes: &[u8],
-    ) -> Result<(), ()> {
+    /// Apart from the export: what that does about events would leave no registers for letters.
+    #[inline(never)]
+    pub fn handle(&self, host: &mut Imports, now: Now, mut batch: Batch) -> Result<(), ()> {
         let mut instance = self.0.borrow_mut();
-        for (index, message) in (0..).zip(messages) {
-            let outcome = match instance.as_mut() {
-                Some(instance) => event(message, bytes)
-                    .and_then(|event| instance.turn(host, turn(now, index), event)),
-                None => Err(crate::Error::new("a message before the first turn")),
+        let Some(instance) = instance.as_mut() else {
+            effects::fail("a message before the first turn");
+            return Err(());
+        };
+        for index in 0.. {
+            let now = turn(now, index);
+            let body = match batch.letter() {
+                Some(body) => body,
+                None => match batch.event() {
+                    None => break,
+                    Some(Ok(Message::Body(body))) => body,
+                    Some(Ok(Message::Event(event))) => {
+                        ended(instance.event(host, now, event))?;
+                        continue;
+                    }
+                    Some(Err(error)) => return ended(Err(error)),
+                },
             };
-            outcome.map_err(|error| effects::fail(&error.to_string()))?;
+            ended(instance.body(host, now, body))?;
         }
         Ok(())
     }
@@ -90,6 +99,15 @@ impl<A: Actor> Incarnation<A> {
         self.0.replace(Some(restored));
         Ok(())
     }
+}
+
+/// Says why a turn has failed.
+fn ended(turn: crate::Result) -> Result<(), ()> {
+    #[cold]
+    fn fail(error: &crate::Error) {
+        effects::fail(&error.to_string());
+    }
+    turn.map_err(|error| fail(&error))
 }
 
 fn turn(now: Now, index: u32) -> crate::host::Now {
@@ -263,61 +281,6 @@ fn granted(granted: types::Granted) -> Granted {
     }
 }
 
-fn event(message: Message, bytes: &[u8]) -> crate::Result<Event<'_>> {
-    let body = |span: Span| &bytes[span.start as usize..span.end as usize];
-    Ok(match message {
-        Message::Letter(letter) => Event::Letter {
-            body: body(letter.body),
-            carried: letter.carried.unwrap_or_default(),
-            reply: letter.reply,
-        },
-        Message::Answer(answer) => {
-            let parts = |letter: types::Letter| {
-                (body(letter.body).to_vec(), letter.carried.unwrap_or_default())
-            };
-            let outcome = answer.outcome.map(parts);
-            Event::Answer { token: answer.token, outcome: outcome.map_err(reason) }
-        }
-        Message::Undelivered(notice) => {
-            Event::Undelivered { token: notice.token, reason: reason(notice.reason) }
-        }
-        Message::Timer(span) => Event::Timer(body(span)),
-        Message::Down(notice) => Event::Down { token: notice.token, reason: reason(notice.reason) },
-        Message::Edge(edge) => Event::Edge(Edge {
-            pin: Pin(edge.pin),
-            level: edge.level,
-            at: Duration::from_nanos(edge.at),
-            sequence: edge.sequence,
-            dropped: edge.dropped,
-        }),
-        Message::Expired(pin) => Event::Expired(pin),
-        Message::Link(event) => Event::Link(link(event, body)?),
-    })
-}
-
-fn link<'a>(event: types::LinkEvent, body: impl Fn(Span) -> &'a [u8]) -> crate::Result<LinkEvent> {
-    let id = |bytes: Vec<u8>| NodeId::try_from(&bytes[..]);
-    Ok(match event {
-        types::LinkEvent::Reachable(node) => LinkEvent::Reachable(id(node)?),
-        types::LinkEvent::Up(up) => LinkEvent::Up { link: up.link, node: id(up.node)? },
-        types::LinkEvent::Down(down) => {
-            let reason = reason(down.reason);
-            LinkEvent::Down { link: down.link, node: id(down.node)?, reason }
-        }
-        types::LinkEvent::Data(data) => {
-            LinkEvent::Data { link: data.link, body: body(data.body).to_vec() }
-        }
-        types::LinkEvent::Rtt(rtt) => {
-            LinkEvent::Rtt { link: rtt.link, rtt: Duration::from_nanos(rtt.rtt) }
-        }
-        types::LinkEvent::Writable(link) => LinkEvent::Writable(link),
-        types::LinkEvent::Published(published) => {
-            let topic = TopicId::try_from(&published.topic[..])?;
-            LinkEvent::Published { topic, body: body(published.body).to_vec() }
-        }
-    })
-}
-
 fn refusal(refusal: types::Refusal) -> Refusal {
     match refusal {
         types::Refusal::BadHandle => Refusal::BadHandle,
@@ -325,20 +288,5 @@ fn refusal(refusal: types::Refusal) -> Refusal {
         types::Refusal::OverLimit => Refusal::OverLimit,
         types::Refusal::OverQuota => Refusal::OverQuota,
         types::Refusal::Denied => Refusal::Denied,
-    }
-}
-
-fn reason(reason: types::Reason) -> Reason {
-    match reason {
-        types::Reason::NoActor => Reason::NoActor,
-        types::Reason::Stopped => Reason::Stopped,
-        types::Reason::Trapped => Reason::Trapped,
-        types::Reason::OverBudget => Reason::OverBudget,
-        types::Reason::MailboxFull => Reason::MailboxFull,
-        types::Reason::Refused => Reason::Refused,
-        types::Reason::Unreachable => Reason::Unreachable,
-        types::Reason::Deadline => Reason::Deadline,
-        types::Reason::Unknown => Reason::Unknown,
-        types::Reason::NoAnswer => Reason::NoAnswer,
     }
 }

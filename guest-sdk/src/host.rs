@@ -41,11 +41,25 @@ pub struct Now {
 
 /// A message of the host's, before the SDK has looked into it.
 #[derive(Debug)]
-pub enum Event<'a> {
-    Letter { body: &'a [u8], carried: Vec<u32>, reply: Option<u32> },
+pub enum Message<'a> {
+    Body(Body<'a>),
+    Event(Event),
+}
+
+/// What the actor's `handle` takes: a letter, or what a timer was armed with.
+#[derive(Debug)]
+pub struct Body<'a> {
+    pub bytes: &'a [u8],
+    /// `None` is a timer's, whose addresses are the actor's own.
+    pub carried: Option<Vec<u32>>,
+    pub reply: Option<u32>,
+}
+
+/// What has a function of its own.
+#[derive(Debug)]
+pub enum Event {
     Answer { token: u64, outcome: Result<(Vec<u8>, Vec<u32>), Reason> },
     Undelivered { token: u64, reason: Reason },
-    Timer(&'a [u8]),
     Down { token: u64, reason: Reason },
     Edge(crate::Edge),
     Expired(u32),

@@ -9,8 +9,8 @@ macro_rules! main {
     ($actor:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::component::actor::exports::edge::actor::behaviour::{Guest, Message};
-            use $crate::component::{Imports, Incarnation, Now, actor};
+            use $crate::component::actor::exports::edge::actor::behaviour::{Event, Guest, Letter};
+            use $crate::component::{Batch, Imports, Incarnation, Now, actor};
 
             ::std::thread_local! {
                 static INCARNATION: Incarnation<$actor> = const { Incarnation::none() };
@@ -25,10 +25,13 @@ macro_rules! main {
 
                 fn handle(
                     now: Now,
-                    messages: ::std::vec::Vec<Message>,
+                    letters: ::std::vec::Vec<Letter>,
+                    events: ::std::vec::Vec<(u32, Event)>,
+                    handles: ::std::vec::Vec<u32>,
                     bytes: ::std::vec::Vec<u8>,
                 ) -> ::std::result::Result<(), ()> {
-                    INCARNATION.with(|actor| actor.handle(&mut Imports, now, messages, &bytes))
+                    let batch = Batch::new(letters, events, handles, bytes);
+                    INCARNATION.with(|actor| actor.handle(&mut Imports, now, batch))
                 }
 
                 fn save() -> ::std::result::Result<::std::vec::Vec<u8>, ::std::string::String> {

@@ -2,7 +2,7 @@
 
 use sim::{Desk, Effect, Machine, Message};
 
-use crate::host::{Event, Granted, Host, Kind, Links, Now, Transfers};
+use crate::host::{self, Body, Event, Granted, Host, Kind, Links, Now, Transfers};
 use crate::turn::Instance;
 use crate::{Actor, BusError, Class, Edge, LinkEvent, NodeId, Pin, Reason, Refusal, TopicId};
 
@@ -18,10 +18,14 @@ impl<A: Actor> Machine for Native<A> {
 
     fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
         let instance = self.0.as_mut().ok_or("a message before the first turn")?;
-        let Some(event) = event(&message) else {
+        let Some(message) = given(&message) else {
             return Ok(());
         };
-        instance.turn(desk, now.into(), event).map_err(|error| error.to_string())
+        let outcome = match message {
+            host::Message::Body(body) => instance.body(desk, now.into(), body),
+            host::Message::Event(event) => instance.event(desk, now.into(), event),
+        };
+        outcome.map_err(|error| error.to_string())
     }
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
@@ -191,13 +195,12 @@ impl Links for Desk {
 }
 
 /// The simulator's message as the SDK's event. `None`: ids that are none, which it does not make.
-pub(crate) fn event(message: &Message) -> Option<Event<'_>> {
-    Some(match message {
-        Message::Letter(letter) => Event::Letter {
-            body: &letter.body,
-            carried: letter.carried.clone(),
-            reply: letter.reply,
-        },
+pub(crate) fn given(message: &Message) -> Option<host::Message<'_>> {
+    Some(host::Message::Event(match message {
+        Message::Letter(letter) => {
+            let (carried, reply) = (Some(letter.carried.clone()), letter.reply);
+            return Some(host::Message::Body(Body { bytes: &letter.body, carried, reply }));
+        }
         Message::Answer { token, outcome } => {
             let outcome = match outcome {
                 Ok(letter) => Ok((letter.body.clone(), letter.carried.clone())),
@@ -208,7 +211,9 @@ pub(crate) fn event(message: &Message) -> Option<Event<'_>> {
         Message::Undelivered(notice) => {
             Event::Undelivered { token: notice.token, reason: reason(notice.reason) }
         }
-        Message::Timer(body) => Event::Timer(body),
+        Message::Timer(body) => {
+            return Some(host::Message::Body(Body { bytes: body, carried: None, reply: None }));
+        }
         Message::Down(notice) => Event::Down { token: notice.token, reason: reason(notice.reason) },
         Message::Edge(edge) => Event::Edge(Edge {
             pin: Pin(edge.pin),
@@ -219,7 +224,7 @@ pub(crate) fn event(message: &Message) -> Option<Event<'_>> {
         }),
         Message::Expired(pin) => Event::Expired(*pin),
         Message::Link(event) => Event::Link(link(event)?),
-    })
+    }))
 }
 
 fn link(event: &sim::LinkEvent) -> Option<LinkEvent> {

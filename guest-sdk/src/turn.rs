@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::Fault;
 use crate::context::{Refused, first_clock};
-use crate::host::{Event, Now, Reach};
+use crate::host::{Body, Event, Now, Reach};
 use crate::stamp::Clock;
 use crate::{Actor, Answer, Context, Error, Pin, Result, codec};
 
@@ -48,12 +49,43 @@ impl<A: Actor> Instance<A> {
         Ok(Self { actor, clock })
     }
 
-    /// One message, one turn.
-    pub fn turn(&mut self, host: &mut Reach<'_>, now: Now, event: Event<'_>) -> Result {
-        self.by_hand(host, now, |actor, cx| dispatch(actor, event, cx))
+    /// One letter, or what a timer was armed with: one turn.
+    ///
+    /// A component comes here from one place, so that this and what it calls become part of its
+    /// loop over a call's messages: each call of a function costs a guest some 40 instructions.
+    #[inline]
+    pub fn body(&mut self, host: &mut Reach<'_>, now: Now, body: Body<'_>) -> Result {
+        self.by_hand(host, now, |actor, cx| {
+            cx.set_reply(body.reply);
+            let armed = body.carried.is_none();
+            match codec::decode_body(body.bytes, body.carried) {
+                Ok(message) => actor.handle(message, cx),
+                Err(fault) => {
+                    no_message(cx, armed, body.bytes.len(), fault);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// One message of another kind, one turn.
+    #[inline(never)]
+    pub fn event(&mut self, host: &mut Reach<'_>, now: Now, event: Event) -> Result {
+        self.by_hand(host, now, |actor, cx| match event {
+            Event::Answer { token, outcome } => {
+                let outcome = outcome.map(|(body, carried)| Answer { body, carried });
+                actor.answered(token, outcome, cx)
+            }
+            Event::Undelivered { token, reason } => actor.undelivered(token, reason, cx),
+            Event::Down { token, reason } => actor.down(token, reason, cx),
+            Event::Edge(edge) => actor.edge(edge, cx),
+            Event::Expired(pin) => actor.expired(Pin(pin), cx),
+            Event::Link(event) => actor.link(event, cx),
+        })
     }
 
     /// One turn of any function.
+    #[inline]
     pub fn by_hand(
         &mut self,
         host: &mut Reach<'_>,
@@ -86,41 +118,29 @@ impl<A: Actor> Instance<A> {
     }
 }
 
-fn dispatch<A: Actor>(actor: &mut A, event: Event<'_>, cx: &mut Context<A>) -> Result {
-    match event {
-        Event::Letter { body, carried, reply } => {
-            cx.set_reply(reply);
-            match codec::decode_letter(body, &carried) {
-                Ok(message) => actor.handle(message, cx),
-                // Outside input: no reason to end the turn badly.
-                Err(error) => {
-                    cx.log(format!("a letter of {} bytes is no message: {error}", body.len()));
-                    Ok(())
-                }
-            }
-        }
-        Event::Timer(body) => match codec::decode(body) {
-            Ok(message) => actor.handle(message, cx),
-            // Armed by another version of this actor.
-            Err(error) => {
-                cx.log(format!("a timer's message is no longer one: {error}"));
-                Ok(())
-            }
-        },
-        Event::Answer { token, outcome } => {
-            let outcome = outcome.map(|(body, carried)| Answer { body, carried });
-            actor.answered(token, outcome, cx)
-        }
-        Event::Undelivered { token, reason } => actor.undelivered(token, reason, cx),
-        Event::Down { token, reason } => actor.down(token, reason, cx),
-        Event::Edge(edge) => actor.edge(edge, cx),
-        Event::Expired(pin) => actor.expired(Pin(pin), cx),
-        Event::Link(event) => actor.link(event, cx),
+/// A letter is outside input, and a timer may have been armed by another version of this actor: no
+/// reason to end the turn badly.
+#[cold]
+fn no_message<A>(cx: &mut Context<A>, armed: bool, length: usize, fault: Fault) {
+    match armed {
+        true => cx.log(format!("a timer's message is no longer one: {fault}")),
+        false => cx.log(format!("a letter of {length} bytes is no message: {fault}")),
     }
 }
 
-/// Hands what was refused back to the actor, and ends the turn.
+/// Ends a turn whose function has ended well.
+#[inline]
 fn finish<A: Actor>(actor: &mut A, cx: &mut Context<A>) -> Result {
+    if !cx.refused.is_empty() {
+        give_back(actor, cx)?;
+    }
+    cx.observe();
+    cx.failure().map_or(Ok(()), Err)
+}
+
+/// Hands what was refused back to the actor.
+#[cold]
+fn give_back<A: Actor>(actor: &mut A, cx: &mut Context<A>) -> Result {
     for refused in std::mem::take(&mut cx.refused) {
         match refused {
             Refused::Letter(token, refusal) => actor.undelivered(token, refusal.into(), cx)?,
@@ -134,6 +154,5 @@ fn finish<A: Actor>(actor: &mut A, cx: &mut Context<A>) -> Result {
         let (Refused::Letter(token, refusal) | Refused::Question(token, refusal)) = refused;
         cx.log(format!("letter {token} was not taken: {refusal}"));
     }
-    cx.observe();
-    cx.failure().map_or(Ok(()), Err)
+    Ok(())
 }

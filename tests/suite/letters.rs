@@ -203,3 +203,29 @@ fn each_letter_of_a_turn_goes_to_its_own_receiver_or_comes_back_with_its_own_tok
     heard.retain(|heard| heard.starts_with("undelivered"));
     assert_eq!(heard, [3, 4, 5].map(|token| format!("undelivered {token}: Stopped")));
 }
+
+#[test]
+fn letters_and_notices_of_one_batch_are_taken_in_their_order() {
+    let lab =
+        Lab::new(&format!("[actor.a]\n{PROBE}grant = {{ d = \"actor:d\" }}\n[actor.d]\n{PROBE}"));
+    lab.node.run(&["stop", "d"]).unwrap();
+    lab.becomes("d", |row| row.state == "stopped");
+    // Notices before the first letter, between two, two at once, and after the last.
+    let to = ["d", "me", "d", "me", "me", "d", "d", "me", "d"];
+    let steps: Vec<_> = (0..)
+        .zip(to)
+        .map(|(token, to)| json!({"Send": [to, token, [{"Log": format!("letter {token}")}]]}))
+        .collect();
+    lab.say("a", json!(steps));
+    lab.hears("a", "undelivered 8: Stopped");
+    let wanted = (0..).zip(to).map(|(token, to)| match to {
+        "d" => format!("undelivered {token}: Stopped"),
+        _ => format!("letter {token}"),
+    });
+    let log = lab.log("a");
+    let mut rest = &log[..];
+    for wanted in wanted {
+        let at = rest.find(&wanted).unwrap_or_else(|| panic!("{wanted:?} is not next: {log}"));
+        rest = &rest[at..];
+    }
+}

@@ -2,101 +2,124 @@
 //! lie one after another.
 
 use std::borrow::Cow;
+use std::slice;
 
 use super::bindings::edge::actor::types as wit;
+use super::plain::{Batch, NO_REPLY};
 use super::table::{Held, Table};
-use crate::mailbox::{Edge, Letter, LinkEvent, Message};
+use crate::mailbox::{Letter, LinkEvent, Message};
 use crate::reason::Reason;
 
 /// The table has no place for what a message carries.
 #[derive(Debug)]
 pub struct TableFull;
 
-/// Lends what messages carry for the turn: their handles, in order.
-pub fn lend(messages: &[Message], table: &mut Table) -> Result<Vec<u32>, TableFull> {
-    let mut handles = Vec::new();
-    for message in messages {
-        match message {
-            Message::Letter(letter) | Message::Answer { outcome: Ok(letter), .. } => {
-                for address in &letter.carried {
-                    handles.push(table.lend(Held::Actor(address.clone())).ok_or(TableFull)?);
-                }
-                if let Some(reply) = &letter.reply {
-                    handles.push(table.lend(Held::Reply(reply.clone())).ok_or(TableFull)?);
-                }
-            }
-            Message::Edge(Edge { pin, .. }) | Message::Expired { pin } => {
-                handles.push(table.handle_of(&Held::Pin(*pin)).ok_or(TableFull)?);
-            }
-            _ => {}
-        }
-    }
-    Ok(handles)
-}
-
-/// Gives messages as the guest sees them, with the handles that [`lend`] gave for them, and all
-/// their bodies. A single one allocates nothing, and its body is not copied here.
-pub fn give<T>(
-    messages: &[Message],
-    handles: &[u32],
-    to: impl FnOnce(&[wit::Message<'_>], &[u8]) -> T,
-) -> T {
-    match messages {
-        [only] => {
-            let mut view = View { handles, bytes: Cow::Borrowed(&[]) };
-            let only = view.message(only);
-            to(&[only], &view.bytes)
-        }
-        several => {
-            let bytes = Vec::with_capacity(several.iter().map(Message::body_len).sum());
-            let mut view = View { handles, bytes: Cow::Owned(bytes) };
-            let several: Vec<_> = several.iter().map(|message| view.message(message)).collect();
-            to(&several, &view.bytes)
-        }
-    }
-}
-
-/// What is left of the handles, and the bodies so far.
-struct View<'a> {
-    handles: &'a [u32],
+/// Messages as the guest sees them, and what they carry, lent for the turn.
+pub struct Given<'a> {
+    messages: Messages<'a>,
+    handles: Vec<u32>,
     bytes: Cow<'a, [u8]>,
 }
 
-impl<'a> View<'a> {
-    fn message(&mut self, message: &'a Message) -> wit::Message<'a> {
-        match message {
-            Message::Letter(letter) => wit::Message::Letter(self.letter(letter)),
+/// A single one is by far the most common batch, and has no list to be allocated.
+enum Messages<'a> {
+    One(One<'a>),
+    Several(Vec<wit::Letter>, Vec<(u32, wit::Event<'a>)>),
+}
+
+enum One<'a> {
+    Letter(wit::Letter),
+    Event((u32, wit::Event<'a>)),
+}
+
+impl<'a> Given<'a> {
+    /// Lends what the messages carry. The body of a single one is not copied.
+    pub fn lend(messages: &'a [Message], table: &mut Table) -> Result<Self, TableFull> {
+        let mut view = View { table, handles: Vec::new(), bytes: Cow::Borrowed(&[]) };
+        let messages = match messages {
+            [only] => Messages::One(view.message(only, 0)?),
+            several => {
+                let bytes = several.iter().map(Message::body_len).sum();
+                view.bytes = Cow::Owned(Vec::with_capacity(bytes));
+                let (mut letters, mut events) = (Vec::with_capacity(several.len()), Vec::new());
+                for message in several {
+                    match view.message(message, letters.len())? {
+                        One::Letter(letter) => letters.push(letter),
+                        One::Event(event) => events.push(event),
+                    }
+                }
+                Messages::Several(letters, events)
+            }
+        };
+        Ok(Self { messages, handles: view.handles, bytes: view.bytes })
+    }
+
+    /// The lists.
+    pub fn batch(&self) -> Batch<'_> {
+        let (letters, events): (&[_], &[_]) = match &self.messages {
+            Messages::One(One::Letter(letter)) => (slice::from_ref(letter), &[]),
+            Messages::One(One::Event(event)) => (&[], slice::from_ref(event)),
+            Messages::Several(letters, events) => (letters, events),
+        };
+        Batch { letters, events, handles: &self.handles, bytes: &self.bytes }
+    }
+}
+
+/// The addresses that letters carry, and all bodies so far.
+struct View<'a, 't> {
+    table: &'t mut Table,
+    handles: Vec<u32>,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> View<'a, '_> {
+    /// A message that comes after so many letters.
+    fn message(&mut self, message: &'a Message, before: usize) -> Result<One<'a>, TableFull> {
+        let event = match message {
+            Message::Letter(letter) => return Ok(One::Letter(self.letter(letter)?)),
             Message::Answer { token, outcome } => {
                 let outcome = match outcome {
-                    Ok(letter) => Ok(self.letter(letter)),
+                    Ok(letter) => Ok(self.letter(letter)?),
                     Err(why) => Err(reason(*why)),
                 };
-                wit::Message::Answer(wit::Answer { token: *token, outcome })
+                wit::Event::Answer(wit::Answer { token: *token, outcome })
             }
             Message::Undelivered { token, reason: why } => {
-                wit::Message::Undelivered(wit::Notice { token: *token, reason: reason(*why) })
+                wit::Event::Undelivered(wit::Notice { token: *token, reason: reason(*why) })
             }
-            Message::Timer { body, .. } => wit::Message::Timer(self.body(body)),
+            Message::Timer { body, .. } => wit::Event::Timer(self.body(body)),
             Message::Down { token, reason: why } => {
-                wit::Message::Down(wit::Notice { token: *token, reason: reason(*why) })
+                wit::Event::Down(wit::Notice { token: *token, reason: reason(*why) })
             }
-            Message::Edge(edge) => wit::Message::Edge(wit::Edge {
-                pin: self.handles(1)[0],
+            Message::Edge(edge) => wit::Event::Edge(wit::Edge {
+                pin: self.pin(edge.pin)?,
                 level: edge.level,
                 at: edge.at,
                 sequence: edge.sequence,
                 dropped: edge.dropped,
             }),
-            Message::Expired { .. } => wit::Message::Expired(self.handles(1)[0]),
-            Message::Link(event) => wit::Message::Link(self.link(event)),
-        }
+            Message::Expired { pin } => wit::Event::Expired(self.pin(*pin)?),
+            Message::Link(event) => wit::Event::Link(self.link(event)),
+        };
+        Ok(One::Event((before as u32, event)))
     }
 
-    fn letter(&mut self, letter: &'a Letter) -> wit::Letter<'a> {
-        let carried = self.handles(letter.carried.len());
-        let reply = letter.reply.as_ref().map(|_| self.handles(1)[0]);
-        let carried = (!carried.is_empty()).then_some(carried);
-        wit::Letter { body: self.body(&letter.body), carried, reply }
+    fn letter(&mut self, letter: &'a Letter) -> Result<wit::Letter, TableFull> {
+        let start = self.handles.len() as u32;
+        for address in &letter.carried {
+            let lent = self.table.lend(Held::Actor(address.clone()));
+            self.handles.push(lent.ok_or(TableFull)?);
+        }
+        let carried = wit::Span { start, end: self.handles.len() as u32 };
+        let reply = match &letter.reply {
+            Some(reply) => self.table.lend(Held::Reply(reply.clone())).ok_or(TableFull)?,
+            None => NO_REPLY,
+        };
+        Ok(wit::Letter { body: self.body(&letter.body), carried, reply })
+    }
+
+    fn pin(&mut self, pin: u64) -> Result<u32, TableFull> {
+        self.table.handle_of(&Held::Pin(pin)).ok_or(TableFull)
     }
 
     fn link(&mut self, event: &'a LinkEvent) -> wit::LinkEvent<'a> {
@@ -122,13 +145,6 @@ impl<'a> View<'a> {
                 body: self.body(body),
             }),
         }
-    }
-
-    /// The next handles: [`lend`] gave one for each thing that is asked for here.
-    fn handles(&mut self, count: usize) -> &'a [u32] {
-        let (next, rest) = self.handles.split_at(count);
-        self.handles = rest;
-        next
     }
 
     fn body(&mut self, body: &'a [u8]) -> wit::Span {

@@ -4,7 +4,7 @@ use wasmtime::Store;
 
 use super::bindings::edge::actor::types as wit;
 use super::bindings::{Protocol, ProtocolPre};
-use super::plain::{self, Spacious};
+use super::plain::{self, Batch, Spacious};
 
 /// A component linked to its world.
 pub enum Linked<T: 'static> {
@@ -59,13 +59,14 @@ impl Guest {
         &self,
         store: &mut Store<T>,
         now: wit::Now,
-        messages: &[wit::Message<'_>],
-        bytes: &[u8],
+        batch: &Batch<'_>,
     ) -> wasmtime::Result<Result<(), ()>> {
         match self {
-            Self::Plain(guest) => guest.handle(store, now, messages, bytes),
+            Self::Plain(guest) => guest.handle(store, now, batch),
             Self::Layered(guest) => {
-                guest.edge_actor_behaviour().call_handle(store, now, messages, bytes)
+                let Batch { letters, events, handles, bytes } = *batch;
+                let behaviour = guest.edge_actor_behaviour();
+                behaviour.call_handle(store, now, letters, events, handles, bytes)
             }
         }
     }

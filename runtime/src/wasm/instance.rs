@@ -8,11 +8,12 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::bindings::edge::actor::types as wit;
 use super::check::one_line;
+use super::convert::Given;
 use super::effects::Effects;
 use super::guest::Guest;
 use super::table::Holdings;
 use super::turn::{Turn, nanoseconds};
-use super::{COPY_BYTES, Code, convert};
+use super::{COPY_BYTES, Code};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 
@@ -80,14 +81,11 @@ impl Instance {
         let turn = self.store.data_mut();
         turn.waits = open;
         turn.turns = u32::try_from(messages.len()).unwrap_or(u32::MAX).max(1);
-        let Ok(handles) = convert::lend(messages, &mut self.store.data_mut().holds.table) else {
+        let Ok(given) = Given::lend(messages, &mut turn.holds.table) else {
             let why = "no place left in its table of handles: release what it no longer needs";
             return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
         };
-        let Self { store, guest, .. } = self;
-        let called = convert::give(messages, &handles, |messages, bytes| {
-            guest.handle(&mut *store, time(now), messages, bytes)
-        });
+        let called = self.guest.handle(&mut self.store, time(now), &given.batch());
         let failed =
             |turn: &mut Turn| turn.failing.take().unwrap_or_else(|| "no reason given".into());
         let called = called.map(|outcome| outcome.map_err(|()| failed(self.store.data_mut())));

@@ -27,6 +27,7 @@ use wasmtime::{WasmParams, WasmResults};
 use super::bindings::edge::actor::types as wit;
 pub(super) use imports::{bus, contract};
 use layout::open;
+pub use lower::{Batch, NO_REPLY};
 
 /// A plain component's module, and what is what of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,8 +73,10 @@ pub struct Space {
 type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 /// Monotonic time, whether there is wall time, wall time, seed.
 type Time = (u64, u32, u64, u64);
-/// The same, and two lists: place and length of each.
-type Handle = (u64, u32, u64, u64, u32, u32, u32, u32);
+/// The same, and four lists: place and length of each.
+type Handle = (u64, u32, u64, u64, u32, u32, u32, u32, u32, u32, u32, u32);
+/// The same with two lists.
+type Restore = (u64, u32, u64, u64, u32, u32, u32, u32);
 
 /// A store's data that can be given a space.
 pub trait Spacious: 'static {
@@ -193,15 +196,12 @@ impl Guest {
         &self,
         store: &mut Store<T>,
         now: wit::Now,
-        messages: &[wit::Message<'_>],
-        bytes: &[u8],
+        batch: &Batch<'_>,
     ) -> wasmtime::Result<Result<(), ()>> {
-        let (list, body) = lower::messages(&mut *store, &self.realloc, messages, bytes)?;
+        let [a, b, c, d] = lower::batch(&mut *store, &self.realloc, batch)?;
         let (monotonic, has_wall, wall, seed) = lower::time(now);
-        let count = layout::length(messages.len())?;
-        let length = layout::length(bytes.len())?;
-        let time_and_lists = (monotonic, has_wall, wall, seed, list, count, body, length);
-        let failed = self.handle.call(&mut *store, time_and_lists)?;
+        let parameters = (monotonic, has_wall, wall, seed, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
+        let failed = self.handle.call(&mut *store, parameters)?;
         self.after(store, &self.exports.handle, failed)?;
         match failed {
             0 => Ok(Ok(())),
@@ -235,7 +235,7 @@ impl Guest {
         writer: &str,
     ) -> wasmtime::Result<Result<(), String>> {
         let restore = &self.exports.restore;
-        let function: TypedFunc<Handle, u32> = function(&self.instance, store, &restore.function)?;
+        let function: TypedFunc<Restore, u32> = function(&self.instance, store, &restore.function)?;
         let (monotonic, has_wall, wall, seed) = lower::time(now);
         let (state_at, state_length) = lower::bytes(&mut *store, &self.realloc, state)?;
         let writer = writer.as_bytes();

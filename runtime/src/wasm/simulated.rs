@@ -93,10 +93,10 @@ impl Machine for Simulated {
     }
 
     fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
-        let (message, body) = convert::message(&message);
         self.with(desk, |store, guest| {
             store.data_mut().1 = None;
-            let called = guest.handle(&mut *store, time(now), &[message], body);
+            let called =
+                convert::give(&message, |batch| guest.handle(&mut *store, time(now), batch));
             let why = store.data_mut().1.take();
             called.map(|outcome| outcome.map_err(|()| why.unwrap_or_default()))
         })

@@ -3,13 +3,29 @@
 use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::layout::{aligned, length, open};
-use super::wit::{Answer, Letter, LinkEvent, Message, Notice, Now, Span};
+use super::wit::{Event, Letter, LinkEvent, Notice, Now, Span};
 use super::{Realloc, Spacious};
 
-/// Bytes of a `message`, whose longest case is an answer; its fields stand at multiples of 8.
-const MESSAGE: usize = 48;
-/// Where the fields of a message's case begin.
+/// Messages as `handle` has them.
+pub struct Batch<'a> {
+    pub letters: &'a [Letter],
+    /// Each with the number of letters that come before it.
+    pub events: &'a [(u32, Event<'a>)],
+    pub handles: &'a [u32],
+    pub bytes: &'a [u8],
+}
+
+/// Where an answer goes if none is wanted: a handle that no table gives.
+pub const NO_REPLY: u32 = u32::MAX;
+
+/// Bytes of a `letter`: five words.
+const LETTER: usize = 20;
+/// Bytes of an event and the number before it; its fields stand at multiples of 8, and its longest
+/// cases are an answer and an edge.
+const EVENT: usize = 48;
+/// Where an event's case is, and where the case's fields begin.
 const CASE: usize = 8;
+const FIELDS: usize = CASE + 8;
 
 /// A point in time as parameters of a function.
 pub fn time(now: Now) -> (u64, u32, u64, u64) {
@@ -23,7 +39,9 @@ pub fn bytes<T: Spacious>(
     bytes: &[u8],
 ) -> wasmtime::Result<(u32, u32)> {
     let at = room(&mut store, realloc, bytes.len(), 1)?;
-    open(store.as_context_mut())?.1.area(at, bytes.len())?.copy_from_slice(bytes);
+    if !bytes.is_empty() {
+        open(store.as_context_mut())?.1.area(at, bytes.len())?.copy_from_slice(bytes);
+    }
     Ok((at, length(bytes.len())?))
 }
 
@@ -33,11 +51,14 @@ fn handles<T: Spacious>(
     realloc: &Realloc,
     handles: &[u32],
 ) -> wasmtime::Result<(u32, u32)> {
-    let at = room(&mut store, realloc, handles.len() * 4, 4)?;
-    let (_, mut guest) = open(store.as_context_mut())?;
-    let (places, _) = guest.area(at, handles.len() * 4)?.as_chunks_mut::<4>();
-    for (place, handle) in places.iter_mut().zip(handles) {
-        *place = handle.to_le_bytes();
+    let size = handles.len() * 4;
+    let at = room(&mut store, realloc, size, 4)?;
+    if size > 0 {
+        let (_, mut guest) = open(store.as_context_mut())?;
+        let (places, _) = guest.area(at, size)?.as_chunks_mut::<4>();
+        for (place, handle) in places.iter_mut().zip(handles) {
+            *place = handle.to_le_bytes();
+        }
     }
     Ok((at, length(handles.len())?))
 }
@@ -68,41 +89,70 @@ pub fn pairs<T: Spacious>(
     Ok((at, length(pairs.len())?))
 }
 
-/// A batch of messages and their bodies: the places of both lists.
-pub fn messages<T: Spacious>(
+/// The lists of a batch: place and length of each.
+pub fn batch<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
     realloc: &Realloc,
-    messages: &[Message<'_>],
-    bodies: &[u8],
-) -> wasmtime::Result<(u32, u32)> {
-    let size = messages.len() * MESSAGE;
-    let list = room(&mut store, realloc, size, 8)?;
-    let mut lists = Vec::new();
-    for message in messages {
-        match List::of(message) {
-            Some(List::Handles(list)) => lists.push(handles(&mut store, realloc, list)?),
-            Some(List::Bytes(list)) => lists.push(bytes(&mut store, realloc, list)?),
-            None => {}
-        }
-    }
-    let body = room(&mut store, realloc, bodies.len(), 1)?;
-    let (_, mut guest) = open(store.as_context_mut())?;
-    guest.area(body, bodies.len())?.copy_from_slice(bodies);
-    let (places, _) = guest.area(list, size)?.as_chunks_mut::<MESSAGE>();
-    let mut lists = lists.into_iter();
-    for (place, message) in places.iter_mut().zip(messages) {
-        write(&mut Fields(place), message, || lists.next().unwrap_or_default());
-    }
-    Ok((list, body))
+    batch: &Batch<'_>,
+) -> wasmtime::Result<[(u32, u32); 4]> {
+    Ok([
+        letters(&mut store, realloc, batch.letters)?,
+        events(&mut store, realloc, batch.events)?,
+        handles(&mut store, realloc, batch.handles)?,
+        bytes(&mut store, realloc, batch.bytes)?,
+    ])
 }
 
-/// Room for a list in the guest's memory.
+fn letters<T: Spacious>(
+    mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
+    letters: &[Letter],
+) -> wasmtime::Result<(u32, u32)> {
+    let size = letters.len() * LETTER;
+    let list = room(&mut store, realloc, size, 4)?;
+    if size > 0 {
+        let (_, mut guest) = open(store.as_context_mut())?;
+        let (places, _) = guest.area(list, size)?.as_chunks_mut::<LETTER>();
+        for (place, letter) in places.iter_mut().zip(letters) {
+            Fields(place).letter(0, letter);
+        }
+    }
+    Ok((list, length(letters.len())?))
+}
+
+fn events<T: Spacious>(
+    mut store: impl AsContextMut<Data = T>,
+    realloc: &Realloc,
+    events: &[(u32, Event<'_>)],
+) -> wasmtime::Result<(u32, u32)> {
+    let size = events.len() * EVENT;
+    let list = room(&mut store, realloc, size, 8)?;
+    if size > 0 {
+        let mut ids = Vec::new();
+        for (_, event) in events {
+            ids.push(id(event).map(|id| bytes(&mut store, realloc, id)).transpose()?);
+        }
+        let (_, mut guest) = open(store.as_context_mut())?;
+        let (places, _) = guest.area(list, size)?.as_chunks_mut::<EVENT>();
+        for ((place, (before, event)), id) in places.iter_mut().zip(events).zip(ids) {
+            let mut fields = Fields(place);
+            fields.word(0, *before);
+            write(&mut fields, event, id.unwrap_or_default());
+        }
+    }
+    Ok((list, length(events.len())?))
+}
+
+/// Room for a list in the guest's memory. An empty one may lie anywhere: the guest is not asked.
 fn room<T: Spacious>(
     mut store: impl AsContextMut<Data = T>,
     realloc: &Realloc,
     size: usize,
     alignment: u32,
 ) -> wasmtime::Result<u32> {
+    if size == 0 {
+        return Ok(alignment);
+    }
     let size = length(size)?;
     let at = shut(&mut store, |store| realloc.call(store, (0, 0, alignment, size)))?;
     aligned(at, alignment)?;
@@ -127,34 +177,22 @@ fn set_shut<T: Spacious>(store: &mut StoreContextMut<'_, T>, shut: bool) {
     }
 }
 
-/// The one list that a message has beside its body.
-enum List<'a> {
-    Handles(&'a [u32]),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> List<'a> {
-    fn of(message: &Message<'a>) -> Option<Self> {
-        match message {
-            Message::Letter(letter) | Message::Answer(Answer { outcome: Ok(letter), .. }) => {
-                letter.carried.map(Self::Handles)
-            }
-            Message::Link(event) => match event {
-                LinkEvent::Reachable(node) => Some(Self::Bytes(node)),
-                LinkEvent::Up(up) => Some(Self::Bytes(up.node)),
-                LinkEvent::Down(down) => Some(Self::Bytes(down.node)),
-                LinkEvent::Published(published) => Some(Self::Bytes(published.topic)),
-                LinkEvent::Data(_) | LinkEvent::Rtt(_) | LinkEvent::Writable(_) => None,
-            },
-            _ => None,
-        }
+/// The one list that an event has of its own: a node's id, or a topic's.
+fn id<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
+    let Event::Link(event) = event else { return None };
+    match event {
+        LinkEvent::Reachable(node) => Some(node),
+        LinkEvent::Up(up) => Some(up.node),
+        LinkEvent::Down(down) => Some(down.node),
+        LinkEvent::Published(published) => Some(published.topic),
+        LinkEvent::Data(_) | LinkEvent::Rtt(_) | LinkEvent::Writable(_) => None,
     }
 }
 
-/// A message's place, by its fields' offsets.
-struct Fields<'a>(&'a mut [u8; MESSAGE]);
+/// A place in the guest's memory, by its fields' offsets.
+struct Fields<'a, const N: usize>(&'a mut [u8; N]);
 
-impl Fields<'_> {
+impl<const N: usize> Fields<'_, N> {
     fn byte(&mut self, at: usize, value: u8) {
         self.0[at] = value;
     }
@@ -176,109 +214,101 @@ impl Fields<'_> {
         self.list(at, (span.start, span.end));
     }
 
-    fn letter(&mut self, at: usize, letter: &Letter<'_>, list: impl FnOnce() -> (u32, u32)) {
+    fn letter(&mut self, at: usize, letter: &Letter) {
         self.span(at, letter.body);
-        self.byte(at + 8, u8::from(letter.carried.is_some()));
-        if letter.carried.is_some() {
-            self.list(at + 12, list());
-        }
-        self.byte(at + 20, u8::from(letter.reply.is_some()));
-        self.word(at + 24, letter.reply.unwrap_or(0));
+        self.span(at + 8, letter.carried);
+        self.word(at + 16, letter.reply);
     }
 
     fn notice(&mut self, notice: &Notice) {
-        self.long(CASE, notice.token);
-        self.byte(CASE + 8, notice.reason as u8);
+        self.long(FIELDS, notice.token);
+        self.byte(FIELDS + 8, notice.reason as u8);
     }
 }
 
-/// Writes a message. `list` gives the place of its list.
-fn write(fields: &mut Fields<'_>, message: &Message<'_>, list: impl FnOnce() -> (u32, u32)) {
-    let case = match message {
-        Message::Letter(letter) => {
-            fields.letter(CASE, letter, list);
-            0
-        }
-        Message::Answer(answer) => {
-            fields.long(CASE, answer.token);
-            fields.byte(CASE + 8, u8::from(answer.outcome.is_err()));
-            match &answer.outcome {
-                Ok(letter) => fields.letter(CASE + 12, letter, list),
-                Err(reason) => fields.byte(CASE + 12, *reason as u8),
-            }
-            1
-        }
-        Message::Undelivered(notice) => {
-            fields.notice(notice);
-            2
-        }
-        Message::Timer(body) => {
-            fields.span(CASE, *body);
-            3
-        }
-        Message::Down(notice) => {
-            fields.notice(notice);
-            4
-        }
-        Message::Edge(edge) => {
-            fields.word(CASE, edge.pin);
-            fields.byte(CASE + 4, u8::from(edge.level));
-            fields.long(CASE + 8, edge.at);
-            fields.long(CASE + 16, edge.sequence);
-            fields.long(CASE + 24, edge.dropped);
-            5
-        }
-        Message::Expired(pin) => {
-            fields.word(CASE, *pin);
-            6
-        }
-        Message::Link(event) => {
-            link(fields, event, list);
-            7
-        }
-    };
-    fields.byte(0, case);
-}
-
-/// Where the fields of a link event's case begin.
-const EVENT: usize = CASE + 8;
-
-fn link(fields: &mut Fields<'_>, event: &LinkEvent<'_>, list: impl FnOnce() -> (u32, u32)) {
+/// Writes an event; `id` is the place of its id.
+fn write(fields: &mut Fields<'_, EVENT>, event: &Event<'_>, id: (u32, u32)) {
     let case = match event {
-        LinkEvent::Reachable(_) => {
-            fields.list(EVENT, list());
+        Event::Answer(answer) => {
+            fields.long(FIELDS, answer.token);
+            fields.byte(FIELDS + 8, u8::from(answer.outcome.is_err()));
+            match &answer.outcome {
+                Ok(letter) => fields.letter(FIELDS + 12, letter),
+                Err(reason) => fields.byte(FIELDS + 12, *reason as u8),
+            }
             0
         }
-        LinkEvent::Up(up) => {
-            fields.word(EVENT, up.link);
-            fields.list(EVENT + 4, list());
+        Event::Undelivered(notice) => {
+            fields.notice(notice);
             1
         }
-        LinkEvent::Down(down) => {
-            fields.word(EVENT, down.link);
-            fields.list(EVENT + 4, list());
-            fields.byte(EVENT + 12, down.reason as u8);
+        Event::Timer(body) => {
+            fields.span(FIELDS, *body);
             2
         }
-        LinkEvent::Data(data) => {
-            fields.word(EVENT, data.link);
-            fields.span(EVENT + 4, data.body);
+        Event::Down(notice) => {
+            fields.notice(notice);
             3
         }
-        LinkEvent::Rtt(rtt) => {
-            fields.word(EVENT, rtt.link);
-            fields.long(EVENT + 8, rtt.rtt);
+        Event::Edge(edge) => {
+            fields.word(FIELDS, edge.pin);
+            fields.byte(FIELDS + 4, u8::from(edge.level));
+            fields.long(FIELDS + 8, edge.at);
+            fields.long(FIELDS + 16, edge.sequence);
+            fields.long(FIELDS + 24, edge.dropped);
             4
         }
-        LinkEvent::Writable(link) => {
-            fields.word(EVENT, *link);
+        Event::Expired(pin) => {
+            fields.word(FIELDS, *pin);
             5
         }
-        LinkEvent::Published(published) => {
-            fields.list(EVENT, list());
-            fields.span(EVENT + 8, published.body);
+        Event::Link(event) => {
+            link(fields, event, id);
             6
         }
     };
     fields.byte(CASE, case);
+}
+
+/// Where the fields of a link event's case begin.
+const LINK: usize = FIELDS + 8;
+
+fn link(fields: &mut Fields<'_, EVENT>, event: &LinkEvent<'_>, id: (u32, u32)) {
+    let case = match event {
+        LinkEvent::Reachable(_) => {
+            fields.list(LINK, id);
+            0
+        }
+        LinkEvent::Up(up) => {
+            fields.word(LINK, up.link);
+            fields.list(LINK + 4, id);
+            1
+        }
+        LinkEvent::Down(down) => {
+            fields.word(LINK, down.link);
+            fields.list(LINK + 4, id);
+            fields.byte(LINK + 12, down.reason as u8);
+            2
+        }
+        LinkEvent::Data(data) => {
+            fields.word(LINK, data.link);
+            fields.span(LINK + 4, data.body);
+            3
+        }
+        LinkEvent::Rtt(rtt) => {
+            fields.word(LINK, rtt.link);
+            fields.long(LINK + 8, rtt.rtt);
+            4
+        }
+        LinkEvent::Writable(link) => {
+            fields.word(LINK, *link);
+            5
+        }
+        LinkEvent::Published(published) => {
+            fields.list(LINK, id);
+            fields.span(LINK + 8, published.body);
+            6
+        }
+    };
+    fields.byte(FIELDS, case);
 }

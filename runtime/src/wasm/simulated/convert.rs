@@ -3,46 +3,48 @@
 use sim::{Granted, Message, Reason, Refusal};
 
 use crate::wasm::bindings::edge::actor::types as wit;
+use crate::wasm::plain::{Batch, NO_REPLY};
 
-/// A message for the guest, and its body, if it has one.
-pub fn message(message: &Message) -> (wit::Message<'_>, &[u8]) {
-    let body: &[u8] = match message {
-        Message::Letter(letter) | Message::Answer { outcome: Ok(letter), .. } => &letter.body,
+/// Gives a message as the guest has it.
+pub fn give<T>(message: &Message, to: impl FnOnce(&Batch<'_>) -> T) -> T {
+    let (bytes, handles): (&[u8], &[u32]) = match message {
+        Message::Letter(letter) | Message::Answer { outcome: Ok(letter), .. } => {
+            (&letter.body, &letter.carried)
+        }
         Message::Timer(body)
         | Message::Link(
             sim::LinkEvent::Data { body, .. } | sim::LinkEvent::Published { body, .. },
-        ) => body,
-        _ => &[],
+        ) => (body, &[]),
+        _ => (&[], &[]),
     };
-    (view(message, wit::Span { start: 0, end: body.len() as u32 }), body)
-}
-
-fn view(message: &Message, body: wit::Span) -> wit::Message<'_> {
-    let letter = |letter| view_letter(letter, body);
-    match message {
-        Message::Letter(it) => wit::Message::Letter(letter(it)),
-        Message::Answer { token, outcome } => {
-            let outcome = outcome.as_ref().map(letter).map_err(|why| reason(*why));
-            wit::Message::Answer(wit::Answer { token: *token, outcome })
+    let body = wit::Span { start: 0, end: bytes.len() as u32 };
+    let view = |letter: &sim::Letter| wit::Letter {
+        body,
+        carried: wit::Span { start: 0, end: handles.len() as u32 },
+        reply: letter.reply.unwrap_or(NO_REPLY),
+    };
+    let event = match message {
+        Message::Letter(letter) => {
+            return to(&Batch { letters: &[view(letter)], events: &[], handles, bytes });
         }
-        Message::Undelivered(it) => wit::Message::Undelivered(notice(it)),
-        Message::Timer(_) => wit::Message::Timer(body),
-        Message::Down(it) => wit::Message::Down(notice(it)),
-        Message::Edge(edge) => wit::Message::Edge(wit::Edge {
+        Message::Answer { token, outcome } => {
+            let outcome = outcome.as_ref().map(view).map_err(|why| reason(*why));
+            wit::Event::Answer(wit::Answer { token: *token, outcome })
+        }
+        Message::Undelivered(it) => wit::Event::Undelivered(notice(it)),
+        Message::Timer(_) => wit::Event::Timer(body),
+        Message::Down(it) => wit::Event::Down(notice(it)),
+        Message::Edge(edge) => wit::Event::Edge(wit::Edge {
             pin: edge.pin,
             level: edge.level,
             at: edge.at,
             sequence: edge.sequence,
             dropped: edge.dropped,
         }),
-        Message::Expired(pin) => wit::Message::Expired(*pin),
-        Message::Link(event) => wit::Message::Link(link(event, body)),
-    }
-}
-
-fn view_letter(letter: &sim::Letter, body: wit::Span) -> wit::Letter<'_> {
-    let carried = (!letter.carried.is_empty()).then_some(&letter.carried[..]);
-    wit::Letter { body, carried, reply: letter.reply }
+        Message::Expired(pin) => wit::Event::Expired(*pin),
+        Message::Link(event) => wit::Event::Link(link(event, body)),
+    };
+    to(&Batch { letters: &[], events: &[(0, event)], handles, bytes })
 }
 
 fn notice(notice: &sim::Notice) -> wit::Notice {

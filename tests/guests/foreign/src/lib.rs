@@ -9,7 +9,10 @@ mod actor {
     wit_bindgen::generate!({ path: "../../../wit", world: "actor", generate_all });
 
     use edge::actor::effects;
-    use edge::actor::types::{Message, Now};
+    use edge::actor::types::{Event, Letter, Now};
+
+    /// Where an answer goes if none is wanted.
+    const NOBODY: u32 = u32::MAX;
 
     static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -20,13 +23,18 @@ mod actor {
             Ok(())
         }
 
-        fn handle(_: Now, messages: Vec<Message>, bytes: Vec<u8>) -> Result<(), ()> {
-            for message in messages {
-                let Message::Letter(letter) = message else { continue };
+        fn handle(
+            _: Now,
+            letters: Vec<Letter>,
+            _: Vec<(u32, Event)>,
+            _: Vec<u32>,
+            bytes: Vec<u8>,
+        ) -> Result<(), ()> {
+            for letter in letters {
                 let body = &bytes[letter.body.start as usize..letter.body.end as usize];
                 KEPT.lock().map_err(drop)?.push(body.to_vec());
-                if let Some(reply) = letter.reply {
-                    effects::send(reply, body, &[], 0).map_err(drop)?;
+                if letter.reply != NOBODY {
+                    effects::send(letter.reply, body, &[], 0).map_err(drop)?;
                 }
             }
             Ok(())

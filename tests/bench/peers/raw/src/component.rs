@@ -7,12 +7,10 @@ use anyhow::Context;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use crate::bindings::edge::actor::types::{
-    Granted, Handle, Letter, Message, Now, Reading, Refusal, Span,
-};
+use crate::bindings::edge::actor::types::{Granted, Handle, Letter, Now, Reading, Refusal, Span};
 use crate::bindings::edge::actor::{effects, reads, types};
 use crate::bindings::{Actor, ActorPre};
-use crate::raw::{self, Load, config};
+use crate::raw::{self, Load, NO_REPLY, config};
 
 /// A component ready to be instantiated, on an engine configured as every node's is.
 #[derive(Clone)]
@@ -91,13 +89,14 @@ impl raw::Guest for Guest {
             let start = bytes.len() as u32;
             bytes.extend(body);
             let body = Span { start, end: bytes.len() as u32 };
-            Message::Letter(Letter { body, carried: None, reply })
+            let carried = Span { start: 0, end: 0 };
+            Letter { body, carried, reply: reply.unwrap_or(NO_REPLY) }
         };
-        let messages: Vec<Message> = letters.drain(..).map(&mut letter).collect();
+        let given: Vec<Letter> = letters.drain(..).map(&mut letter).collect();
         let now = self.now();
         self.store.set_epoch_deadline(1000);
         let behaviour = self.actor.edge_actor_behaviour();
-        let handled = behaviour.call_handle(&mut self.store, now, &messages, &bytes)?;
+        let handled = behaviour.call_handle(&mut self.store, now, &given, &[], &[], &bytes)?;
         *letters = std::mem::take(&mut self.store.data_mut().sent);
         handled.map_err(|()| anyhow::anyhow!("a turn failed"))
     }

@@ -52,11 +52,16 @@ struct Export {
     after: Option<ModuleExport>,
 }
 
+/// An empty list may lie anywhere.
+const EMPTY: (u32, u32) = (8, 0);
+
 /// `cabi_realloc`: old place and size, alignment, new size.
 type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 /// Monotonic time, whether there is wall time, wall time, seed.
 type Time = (u64, u32, u64, u64);
-/// The same, and two lists: place and length of each.
+/// The same, and four lists: place and length of each.
+type Batch = (u64, u32, u64, u64, u32, u32, u32, u32, u32, u32, u32, u32);
+/// The same, and two lists.
 type Lists = (u64, u32, u64, u64, u32, u32, u32, u32);
 
 /// An instance in a store of its own.
@@ -65,7 +70,7 @@ pub struct Guest {
     instance: Instance,
     memory: Memory,
     realloc: Realloc,
-    handle: TypedFunc<Lists, u32>,
+    handle: TypedFunc<Batch, u32>,
     exports: Arc<Exports>,
     turns: u64,
 }
@@ -165,10 +170,11 @@ impl raw::Guest for Guest {
     }
 
     fn give(&mut self, letters: &mut Letters, reply: Option<u32>) -> anyhow::Result<()> {
-        let (list, body) = self.room(letters)?;
+        let (list, body) = self.room(letters, 4, letters.lowered_size()?)?;
         let bytes = self.memory.data_mut(&mut self.store);
         letters.lower(bytes, list, body, reply)?;
-        self.handle(letters, list, body)?;
+        let given = (list, u32::try_from(letters.len())?);
+        self.handle(given, EMPTY, (body, letters.bytes()?))?;
         letters.clear();
         std::mem::swap(letters, &mut self.store.data_mut().sent);
         Ok(())
@@ -196,8 +202,7 @@ impl raw::Guest for Guest {
         let length = u32::try_from(state.len())?;
         let at = self.realloc.call(&mut self.store, (0, 0, 1, length))?;
         self.memory.write(&mut self.store, at as usize, state)?;
-        // An empty list may lie anywhere.
-        let lists = (monotonic, has_wall, wall, seed, at, length, 1, 0);
+        let lists = (monotonic, has_wall, wall, seed, at, length, EMPTY.0, EMPTY.1);
         let gave = restore.call(&mut self.store, lists)?;
         self.went_well(gave)?;
         self.after(&exports.restore, gave)
@@ -208,10 +213,10 @@ impl Guest {
     /// Calls `handle` with an answer to the last question that it asked; `letters` holds it, and
     /// afterwards what the guest sent. Gives what it asked this time.
     pub fn answer(&mut self, letters: &mut Letters, token: u64) -> anyhow::Result<Option<Asked>> {
-        let (list, body) = self.room(letters)?;
+        let (list, body) = self.room(letters, 8, letters::ANSWER)?;
         let bytes = self.memory.data_mut(&mut self.store);
         letters.lower_answer(bytes, list, body, token)?;
-        self.handle(letters, list, body)?;
+        self.handle(EMPTY, (list, 1), (body, letters.bytes()?))?;
         letters.clear();
         std::mem::swap(letters, &mut self.store.data_mut().sent);
         Ok(self.asked())
@@ -222,20 +227,24 @@ impl Guest {
         self.store.data_mut().asked.take()
     }
 
-    /// Room for the list of messages, and for their bodies.
-    fn room(&mut self, letters: &Letters) -> anyhow::Result<(u32, u32)> {
-        let size = letters.lowered_size()?;
-        let list = self.realloc.call(&mut self.store, (0, 0, 8, size))?;
+    /// Room for a list of messages, and for their bodies.
+    fn room(&mut self, letters: &Letters, alignment: u32, size: u32) -> anyhow::Result<(u32, u32)> {
+        let list = self.realloc.call(&mut self.store, (0, 0, alignment, size))?;
         let body = self.realloc.call(&mut self.store, (0, 0, 1, letters.bytes()?))?;
         Ok((list, body))
     }
 
-    fn handle(&mut self, letters: &Letters, list: u32, body: u32) -> anyhow::Result<()> {
+    fn handle(
+        &mut self,
+        letters: (u32, u32),
+        events: (u32, u32),
+        bytes: (u32, u32),
+    ) -> anyhow::Result<()> {
         let (monotonic, has_wall, wall, seed) = self.now();
-        let count = u32::try_from(letters.len())?;
         self.store.set_epoch_deadline(1000);
-        let lists = (monotonic, has_wall, wall, seed, list, count, body, letters.bytes()?);
-        match self.handle.call(&mut self.store, lists)? {
+        let (a, b, c, d) = (letters, events, EMPTY, bytes);
+        let batch = (monotonic, has_wall, wall, seed, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
+        match self.handle.call(&mut self.store, batch)? {
             0 => Ok(()),
             _ => bail!("a turn failed: {}", self.store.data().why),
         }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use wasmtime::{Config, ProfilingStrategy};
 
+/// Where an answer goes if none is wanted: a handle that is never given.
+pub const NO_REPLY: u32 = u32::MAX;
+
 /// How code is loaded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {

@@ -2,10 +2,12 @@
 
 use anyhow::Context;
 
-use crate::raw;
+use crate::raw::{self, NO_REPLY};
 
-/// Bytes of a `message`, whose longest case is an answer.
-const MESSAGE: usize = 48;
+/// Bytes of a `letter`: five words.
+const LETTER: usize = 20;
+/// Bytes of an event and the number of letters before it.
+const EVENT: usize = 48;
 
 /// Letters, their bodies in one buffer.
 #[derive(Debug, Default)]
@@ -60,12 +62,12 @@ impl Letters {
         Ok(u32::try_from(self.bodies.len())?)
     }
 
-    /// Bytes of the list of messages.
+    /// Bytes of the list of letters.
     pub fn lowered_size(&self) -> anyhow::Result<u32> {
-        Ok(u32::try_from(self.len() * MESSAGE)?)
+        Ok(u32::try_from(self.len() * LETTER)?)
     }
 
-    /// Writes them into a guest's memory, the list of messages and the bodies at these places.
+    /// Writes them into a guest's memory, the list of letters and the bodies at these places.
     pub fn lower(
         &self,
         memory: &mut [u8],
@@ -75,19 +77,18 @@ impl Letters {
     ) -> anyhow::Result<()> {
         self.lower_bodies(memory, body)?;
         let places = memory.get_mut(list as usize..).and_then(|rest| {
-            let (places, _) = rest.get_mut(..self.len() * MESSAGE)?.as_chunks_mut::<MESSAGE>();
+            let (places, _) = rest.get_mut(..self.len() * LETTER)?.as_chunks_mut::<LETTER>();
             Some(places)
         });
         let mut start = 0;
         for (place, (_, end)) in places.context("outside its memory")?.iter_mut().zip(&self.each) {
-            place[0] = 0;
-            letter(place, 8, (start, *end), reply);
+            *place = letter((start, *end), reply);
             start = *end;
         }
         Ok(())
     }
 
-    /// The same of the one letter that there is, as an answer.
+    /// Writes the one letter that there is as an answer, with the list of events at this place.
     pub fn lower_answer(
         &self,
         memory: &mut [u8],
@@ -96,12 +97,11 @@ impl Letters {
         token: u64,
     ) -> anyhow::Result<()> {
         self.lower_bodies(memory, body)?;
-        let place = memory.get_mut(list as usize..).and_then(<[u8]>::first_chunk_mut::<MESSAGE>);
+        let place = memory.get_mut(list as usize..).and_then(<[u8]>::first_chunk_mut::<EVENT>);
         let place = place.context("outside its memory")?;
-        place[0] = 1;
-        place[8..16].copy_from_slice(&token.to_le_bytes());
-        place[16] = 0;
-        letter(place, 20, (0, self.bytes()?), None);
+        place.fill(0);
+        place[16..24].copy_from_slice(&token.to_le_bytes());
+        place[28..].copy_from_slice(&letter((0, self.bytes()?), None));
         Ok(())
     }
 
@@ -112,11 +112,15 @@ impl Letters {
     }
 }
 
-/// A letter that carries no addresses: its body's span, and where an answer goes.
-fn letter(place: &mut [u8; MESSAGE], at: usize, (start, end): (u32, u32), reply: Option<u32>) {
-    place[at..at + 4].copy_from_slice(&start.to_le_bytes());
-    place[at + 4..at + 8].copy_from_slice(&end.to_le_bytes());
-    place[at + 8] = 0;
-    place[at + 20] = u8::from(reply.is_some());
-    place[at + 24..at + 28].copy_from_slice(&reply.unwrap_or(0).to_le_bytes());
+/// A letter that carries no addresses: its body's span, an empty one, and where an answer goes.
+fn letter((start, end): (u32, u32), reply: Option<u32>) -> [u8; LETTER] {
+    let mut letter = [0; LETTER];
+    let (words, _) = letter.as_chunks_mut::<4>();
+    for (place, word) in words.iter_mut().zip([start, end, 0, 0, reply.unwrap_or(NO_REPLY)]) {
+        *place = word.to_le_bytes();
+    }
+    letter
 }
+
+/// Bytes of the list of events that [`Letters::lower_answer`] writes.
+pub const ANSWER: u32 = EVENT as u32;
