@@ -211,15 +211,15 @@ impl Node {
             making.entry(cid).or_default().clone()
         };
         let _one_at_a_time = one.lock().await;
-        let origin = self.obtain(&cid).await?;
         if self.scheduler.quarantined(&cid) {
             return Err(DeployError::Quarantined(cid));
         }
         if let Some(code) = lock(&self.codes).get(&cid).and_then(std::sync::Weak::upgrade) {
-            return Ok((code, origin));
+            return Ok((code, Origin::Here));
         }
+        let (bytes, origin) = self.obtain(&cid).await?;
         let node = self.clone();
-        let made = tokio::task::spawn_blocking(move || node.make_code(cid));
+        let made = tokio::task::spawn_blocking(move || node.make_code(cid, &bytes));
         let code = made.await.map_err(|_| DeployError::Stopping)??;
         let mut codes = lock(&self.codes);
         codes.retain(|_, code| code.strong_count() > 0);
@@ -227,14 +227,13 @@ impl Node {
         Ok((code, origin))
     }
 
-    fn make_code(&self, cid: Cid) -> Result<Arc<Code>, DeployError> {
-        let bytes = self.blobs.read(&cid)?.ok_or(DeployError::Missing(cid))?;
+    fn make_code(&self, cid: Cid, bytes: &[u8]) -> Result<Arc<Code>, DeployError> {
         let limit = self.limits.component_bytes;
         if bytes.len() as u64 > limit {
             return Err(DeployError::TooLarge { cid, bytes: bytes.len(), limit });
         }
         let refused = |why| DeployError::Component { cid, why };
-        World::of(&bytes).map_err(refused)?;
+        World::of(bytes).map_err(refused)?;
         let fingerprint = self.engine.fingerprint();
         let native = match self.native.find(&cid, fingerprint) {
             Some(native) => native,
@@ -243,18 +242,18 @@ impl Node {
                 let _one_at_a_time = lock(&self.compiling);
                 let began = std::time::Instant::now();
                 let memory = self.plan.machine.memory;
-                let code = self.compiler.compile(&self.engine, &bytes, memory).map_err(refused)?;
+                let code = self.compiler.compile(&self.engine, bytes, memory).map_err(refused)?;
                 tracing::info!("compiled {cid} in {} ms", began.elapsed().as_millis());
                 self.native.put(&cid, fingerprint, &code).map_err(DeployError::Cache)?
             }
         };
-        self.engine.load(cid, &bytes, &native).map(Arc::new).map_err(refused)
+        self.engine.load(cid, bytes, &native).map(Arc::new).map_err(refused)
     }
 
-    /// Sees to it that a blob is here.
-    async fn obtain(&self, cid: &Cid) -> Result<Origin, DeployError> {
-        if self.blobs.read(cid)?.is_some() {
-            return Ok(Origin::Here);
+    /// A blob, from here or from a peer.
+    async fn obtain(&self, cid: &Cid) -> Result<(Vec<u8>, Origin), DeployError> {
+        if let Some(bytes) = self.blobs.read(cid)? {
+            return Ok((bytes, Origin::Here));
         }
         for peer in self.net.peers() {
             if peer.state != PeerState::Up {
@@ -263,7 +262,8 @@ impl Node {
             match fetch(&self.net, &self.blobs, peer.id, cid).await {
                 Ok(()) => {
                     tracing::info!("fetched {cid} from peer {}", peer.id);
-                    return Ok(Origin::Peer(peer.id));
+                    let bytes = self.blobs.read(cid)?.ok_or(DeployError::Missing(*cid))?;
+                    return Ok((bytes, Origin::Peer(peer.id)));
                 }
                 Err(why) => tracing::warn!("{cid} not from peer {}: {why}", peer.id),
             }
