@@ -95,13 +95,15 @@ impl Engine {
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         FORM.hash(&mut hasher);
+        // Code that was made of another contract's component is made again, and refused then.
+        contract::TEXT.hash(&mut hasher);
         self.engine.precompile_compatibility_hash().hash(&mut hasher);
         hasher.finish()
     }
 
     /// Compiles a component's bytes in this process: of a plain one its module, of others all.
     pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, ComponentError> {
-        let compiled = match plain(bytes, World::of(bytes)?) {
+        let compiled = match plain(bytes)? {
             Some(plain) => self.engine.precompile_module(&bytes[plain.module]),
             None => self.engine.precompile_component(bytes),
         };
@@ -121,7 +123,7 @@ impl Engine {
                 pre.and_then(bindings::ProtocolPre::new).map(Linked::Layered)
             }
         };
-        let linked = linked.map_err(|error| ComponentError::link(world, &error))?;
+        let linked = linked.map_err(|error| ComponentError::link(world, error))?;
         Ok(Code { cid, world, engine: self.engine.clone(), linked })
     }
 
@@ -161,10 +163,12 @@ enum Native {
     Component(Component),
 }
 
-/// The parts of a component that can be called without wasmtime's component layer, if its types are
-/// the contract's. wasmtime says what is wrong with those that aren't.
-fn plain(bytes: &[u8], world: World) -> Option<Plain> {
-    contract::fits(bytes, world).ok().and_then(|()| Plain::of(bytes))
+/// The parts of a component that can be called without wasmtime's component layer, if it has no
+/// others. One of other types than the contract's is refused here: wasmtime would let it in, and
+/// fail each instance.
+fn plain(bytes: &[u8]) -> Result<Option<Plain>, ComponentError> {
+    contract::fits(bytes, World::of(bytes)?)?;
+    Ok(Plain::of(bytes))
 }
 
 /// Gives a plain component's module the imports of its world.

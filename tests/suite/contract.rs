@@ -86,7 +86,7 @@ fn wat(text: &str) -> Vec<u8> {
 #[test]
 fn what_is_no_component_of_a_world_is_refused_at_deploy_with_one_clear_line() {
     let lab = Lab::new("");
-    let bad: [(&str, Vec<u8>, &[&str]); 8] = [
+    let bad: [(&str, Vec<u8>, &[&str]); 9] = [
         ("text", b"hello".to_vec(), &["not a WebAssembly component", "edge-host build"]),
         ("empty", Vec::new(), &["not a WebAssembly component", "edge-host build"]),
         ("module", wat("(module)"), &["core WebAssembly module", "edge-host build"]),
@@ -115,6 +115,17 @@ fn what_is_no_component_of_a_world_is_refused_at_deploy_with_one_clear_line() {
                 (import "edge:actor/types@0.1.0" (instance $types))
                 (export "edge:actor/behaviour@0.1.0" (instance $types)))"#),
             &["doesn't fit the actor world", "guest-sdk"],
+        ),
+        (
+            "altered",
+            wat(r#"(component
+                (core module $module (func (export "f")))
+                (core instance $code (instantiate $module))
+                (func $f (canon lift (core func $code "f")))
+                (instance $behaviour (export "start" (func $f)) (export "handle" (func $f))
+                    (export "save" (func $f)) (export "restore" (func $f)))
+                (export "edge:actor/behaviour@0.1.0" (instance $behaviour)))"#),
+            &["doesn't fit the actor world", "behaviour", "guest-sdk"],
         ),
     ];
     for (name, bytes, words) in bad {

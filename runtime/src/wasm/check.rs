@@ -1,5 +1,7 @@
 //! Which bytes are a component that this host runs: decided before anything is compiled.
 
+use std::fmt::Display;
+
 use wasmparser::{Encoding, Parser, Payload};
 
 /// The version of the contract that this host serves.
@@ -55,12 +57,15 @@ pub enum ComponentError {
     Link {
         /// The world its imports name.
         world: &'static str,
-        /// What wasmtime said.
+        /// What doesn't fit.
         why: String,
     },
     /// The compiler refused or failed.
     #[error("doesn't compile: {0}")]
     Compile(String),
+    /// What the compiler's process said of it: one of these errors.
+    #[error("{0}")]
+    Child(String),
     /// The engine itself failed.
     #[error(
         "the WebAssembly engine failed: {0}: check memory and address-space limits (ulimit -v)"
@@ -73,12 +78,12 @@ impl ComponentError {
         Self::Engine(one_line(&error))
     }
 
-    pub(super) fn compile(error: wasmtime::Error) -> Self {
-        Self::Compile(one_line(&error))
+    pub(super) fn compile(error: impl Into<wasmtime::Error>) -> Self {
+        Self::Compile(one_line(&error.into()))
     }
 
-    pub(super) fn link(world: World, error: &wasmtime::Error) -> Self {
-        Self::Link { world: world.name(), why: one_line(error) }
+    pub(super) fn link(world: World, error: impl Display) -> Self {
+        Self::Link { world: world.name(), why: format!("{error:#}").replace('\n', " ") }
     }
 }
 

@@ -79,16 +79,18 @@ fn in_child(
         return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let why = match said.lines().last() {
-        Some(line) if output.status.code().is_some() => line.to_string(),
-        _ => format!(
+    Err(match (said.lines().last(), output.status.code()) {
+        (Some(line), Some(_)) => match line.strip_prefix("edge-host: ") {
+            Some(line) => ComponentError::Child(line.into()),
+            None => ComponentError::Compile(line.into()),
+        },
+        _ => ComponentError::Compile(format!(
             "ended by {}: it takes over {CHILD_SECONDS} s or {} MiB of memory to compile, or more \
             than ulimit allows",
             output.status,
             most >> 20
-        ),
-    };
-    Err(ComponentError::Compile(why))
+        )),
+    })
 }
 
 /// The child's part: a component on standard input, native code on standard output, for memories

@@ -2,14 +2,14 @@
 //! type. The home of `wit-component` and `wasm-encoder`.
 
 use wasm_encoder::{ExportSection, Module, RawSection};
-use wasmparser::{Parser, Payload};
+use wasmparser::{Parser, Payload, Validator};
 use wit_component::ComponentEncoder;
 use wit_parser::{Resolve, WorldId};
 
-use super::World;
+use super::{ComponentError, World};
 
 /// The contract.
-const TEXT: &str = include_str!("../../../wit/actor.wit");
+pub(super) const TEXT: &str = include_str!("../../../wit/actor.wit");
 /// What wit-bindgen exports for its own linking, with its version behind. Nobody calls it, and each
 /// function that is exported takes 32 bytes of each instance.
 const UNCALLED: &str = "cabi_realloc_wit_bindgen_";
@@ -46,11 +46,15 @@ fn without_uncalled(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(less.finish())
 }
 
-/// Whether a component is valid, and its imports and exports have the types of a world. (One that
-/// lacks none of them, but has others, would be refused by wasmtime with the reason.)
-pub fn fits(component: &[u8], world: World) -> anyhow::Result<()> {
-    let (resolve, world) = resolve(world)?;
-    wit_component::targets(&resolve, world, component)
+/// Whether a component is valid, and its imports and exports have the types of a world.
+///
+/// # Errors
+/// [`ComponentError::Compile`] and [`ComponentError::Link`].
+pub fn fits(component: &[u8], world: World) -> Result<(), ComponentError> {
+    Validator::new().validate_all(component).map_err(ComponentError::compile)?;
+    let (resolve, id) = resolve(world).map_err(|error| ComponentError::link(world, error))?;
+    wit_component::targets(&resolve, id, component)
+        .map_err(|error| ComponentError::link(world, error))
 }
 
 fn resolve(world: World) -> anyhow::Result<(Resolve, WorldId)> {
@@ -102,10 +106,10 @@ pub mod tests {
             )
         };
         let lacking = wat::parse_str(wat("string")).unwrap();
-        let error = fits(&lacking, World::Actor).unwrap_err();
-        assert!(format!("{error:#}").contains("behaviour"), "{error:#}");
+        let error = fits(&lacking, World::Actor).unwrap_err().to_string();
+        assert!(error.contains("behaviour"), "{error}");
         let other = wat::parse_str(wat("u32")).unwrap();
-        let error = fits(&other, World::Actor).unwrap_err();
-        assert!(format!("{error:#}").contains("log"), "{error:#}");
+        let error = fits(&other, World::Actor).unwrap_err().to_string();
+        assert!(error.contains("log"), "{error}");
     }
 }

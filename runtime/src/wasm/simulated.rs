@@ -43,7 +43,7 @@ impl Engine {
             .and_then(|()| effects::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat))
             .and_then(|()| links::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat));
         added.map_err(ComponentError::engine)?;
-        let linked = match super::plain(bytes, world) {
+        let linked = match super::plain(bytes)? {
             Some(plain) => {
                 let module = Module::new(&self.engine, &bytes[plain.module.clone()]);
                 let module = module.map_err(ComponentError::compile)?;
@@ -55,7 +55,7 @@ impl Engine {
                 pre.and_then(ProtocolPre::new).map(Linked::Layered)
             }
         };
-        let linked = linked.map_err(|error| ComponentError::link(world, &error))?;
+        let linked = linked.map_err(|error| ComponentError::link(world, error))?;
         let engine = self.engine.clone();
         Ok(Rc::new(move || {
             Box::new(Simulated { engine: engine.clone(), linked: linked.clone(), live: None })
