@@ -112,6 +112,10 @@ impl<'de> Reader<'de> {
                 self.rest = rest;
                 visitor.visit_u64(u64::from(u16::from_be_bytes([a, b])))
             }
+            [26, a, b, c, d, ref rest @ ..] => {
+                self.rest = rest;
+                visitor.visit_u64(u64::from(u32::from_be_bytes([a, b, c, d])))
+            }
             _ => self.long_number(visitor),
         }
     }

@@ -23,24 +23,27 @@ impl Writer {
         }
     }
 
+    /// Numbers of up to four bytes are written where they are wanted.
     #[inline(always)]
     fn number(&mut self, major: u8, value: u64) {
+        let [.., a, b, c, d] = value.to_be_bytes();
         match value {
-            0..24 => self.0.push(major << 5 | value as u8),
+            0..24 => self.0.push(major << 5 | d),
+            0x1_0000..0x1_0000_0000 => self.0.extend_from_slice(&[major << 5 | 26, a, b, c, d]),
             _ => self.long_head(major, value),
         }
     }
 
     #[inline(never)]
     fn long_head(&mut self, major: u8, value: u64) {
-        let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
-        let major = major << 5;
-        match value {
-            0..0x100 => self.0.extend_from_slice(&[major | 24, h]),
-            0x100..0x1_0000 => self.0.extend_from_slice(&[major | 25, g, h]),
-            0x1_0000..0x1_0000_0000 => self.0.extend_from_slice(&[major | 26, e, f, g, h]),
-            _ => self.0.extend_from_slice(&[major | 27, a, b, c, d, e, f, g, h]),
-        }
+        let (info, unused) = match value {
+            0..0x100 => (24, 7),
+            0x100..0x1_0000 => (25, 6),
+            0x1_0000..0x1_0000_0000 => (26, 4),
+            _ => (27, 0),
+        };
+        self.0.push(major << 5 | info);
+        self.0.extend_from_slice(&value.to_be_bytes()[unused..]);
     }
 
     fn text(&mut self, text: &str) {
@@ -157,9 +160,8 @@ impl<'a> Serializer for &'a mut Writer {
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), Fault> {
-        let value = u64::try_from(value);
-        self.head(UNSIGNED, value.map_err(|_| Fault::new("an integer of more than 64 bits"))?);
-        Ok(())
+        let value = u64::try_from(value).map_err(|_| Fault::new("an integer of more than 64 bits"));
+        self.serialize_u64(value?)
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Fault> {
@@ -177,8 +179,7 @@ impl<'a> Serializer for &'a mut Writer {
     }
 
     fn serialize_char(self, value: char) -> Result<(), Fault> {
-        self.text(value.encode_utf8(&mut [0; 4]));
-        Ok(())
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Fault> {
@@ -311,9 +312,8 @@ impl Several<'_> {
     }
 
     fn end_key(&mut self, start: usize) {
-        let bytes = &self.writer.0;
-        self.ordered &= bytes[self.key.clone()] <= bytes[start..];
-        self.key = start..bytes.len();
+        self.ordered &= self.writer.0[self.key.clone()] <= self.writer.0[start..];
+        self.key = start..self.writer.0.len();
     }
 
     /// Nearly always there is nothing to do, and then the rest of this stays in registers.
