@@ -148,3 +148,28 @@ fn who_waits_is_not_passed_for_ever() {
         assert!(first("begins") <= BEGIN as usize, "{turns:?}");
     });
 }
+
+/// Of `size` actors each has a letter that it passes to the next; they run in this order at first.
+/// Gives how many letters an activation had on average until each was passed on `hops` times.
+fn letters_at_once(order: impl Iterator<Item = usize>, size: usize, hops: usize) -> usize {
+    let (mut own, mut waiting) = (Own::new(), vec![1; size]);
+    order.for_each(|one| own.push(one));
+    let (mut passed, mut activations) = (0, 0);
+    while passed < size * hops {
+        let one = own.pop().expect("letters are never lost");
+        let (letters, next) = (std::mem::take(&mut waiting[one]), (one + 1) % size);
+        if waiting[next] == 0 {
+            own.push_next(next);
+        }
+        waiting[next] += letters;
+        passed += letters;
+        activations += 1;
+    }
+    passed / activations
+}
+
+#[test]
+fn letters_that_follow_each_other_come_together_in_whatever_order_they_wait() {
+    assert!(letters_at_once(0..1000, 1000, 200) > 100);
+    assert!(letters_at_once((0..1000).rev(), 1000, 200) > 5);
+}

@@ -7,8 +7,10 @@ use super::shared::{Shared, Wake};
 
 /// After so many activations a worker looks into the shared queue, however much it has itself.
 const LOOK: u32 = 8;
-/// So many at most in a row go before those that have waited for longer.
-pub const STREAK: u32 = 3;
+/// So many at most in a row go before those that have waited for longer: half as many on average.
+/// Were it always the same, letters that follow each other through many actors would keep their
+/// distance for ever; so they catch up with each other, and have a turn together.
+pub const STREAK: u32 = 7;
 /// One of so many activations is a beginning, whatever else waits.
 pub const BEGIN: u32 = 4;
 
@@ -17,7 +19,7 @@ pub const BEGIN: u32 = 4;
 pub struct Own<T> {
     /// The last that a letter made ready.
     next: Option<T>,
-    /// How many were that since one was taken that had waited.
+    /// How many more may be that before one is taken that has waited.
     streak: u32,
     ready: VecDeque<T>,
     /// Those whose first turn is to come.
@@ -65,7 +67,6 @@ impl<T> Own<T> {
         shared: &Shared<T, impl Wake>,
         begins: impl Fn(&T) -> bool,
     ) -> Option<T> {
-        self.activations = self.activations.wrapping_add(1);
         let look = self.is_empty() || self.activations.is_multiple_of(LOOK);
         let count = self.len();
         if look && shared.has_some() {
@@ -88,19 +89,21 @@ impl<T> Own<T> {
 
     /// The next of those that wait here.
     pub fn pop(&mut self) -> Option<T> {
+        self.activations = self.activations.wrapping_add(1);
         if self.activations.is_multiple_of(BEGIN)
             && let Some(begins) = self.beginning.pop_front()
         {
             return Some(begins);
         }
         if let Some(next) = self.next.take() {
-            if self.streak < STREAK || self.ready.is_empty() {
-                self.streak += 1;
+            if self.streak > 0 || self.ready.is_empty() {
+                self.streak = self.streak.saturating_sub(1);
                 return Some(next);
             }
             self.ready.push_back(next);
         }
-        self.streak = 0;
+        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, section 6.4).
+        self.streak = self.activations.wrapping_mul(0x9e37_79b9) >> STREAK.leading_zeros();
         self.ready.pop_front().or_else(|| self.beginning.pop_front())
     }
 
