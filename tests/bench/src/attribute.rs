@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::Bench;
 use crate::ours::repository;
-use crate::rows::{number, ring};
+use crate::rows::{ALONG, number, ring};
 
 /// Samples a second.
 const RATE: &str = "997";
@@ -40,7 +40,7 @@ pub fn print(bench: &Bench) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("node.data");
     let node = ring(bench, 1000, "")?;
-    let ask = |hops: u64| node.ask("conductor", &json!({ "Run": [1000, hops] }));
+    let ask = |hops: u64| node.ask("conductor", &json!({ "Run": [1000, hops, ALONG] }));
     let warm = ask(20)?;
     let per_hop = number(&warm, "ns")? as f64 / 20.0;
     let before = processor_seconds(node.pid())?;

@@ -13,7 +13,7 @@ mod spawn;
 use crate::Bench;
 use crate::row::{Measure, Row};
 
-pub use local::{number, ring};
+pub use local::{ALONG, number, ring};
 
 /// The actors of the benchmarks by name, and their crates from the repository's folder.
 pub const GUESTS: [(&str, &str); 7] = [

@@ -20,7 +20,8 @@ row(ask, Ms, _) ->
 row(ring, Ms, Given) ->
     Size = number(size, Given),
     Tokens = number(tokens, Given),
-    Ring = ring(Size),
+    Along = ring(Size),
+    Ring = case Given of #{against := _} -> lists:reverse(Along); #{} -> Along end,
     sized(Ms, max(1, 20000 div Tokens), fun(Hops) ->
         Ns = timed(fun() -> run(lists:sublist(Ring, Tokens), Hops) end),
         {Ns, Tokens * Hops * 1.0e9 / Ns}
@@ -158,6 +159,7 @@ player(Next, Home) ->
         {next, Other} -> player(Other, Home)
     end.
 
+%% Each before the one it passes tokens on to.
 ring(Size) ->
     Home = self(),
     First = spawn(?MODULE, player, [none, Home]),

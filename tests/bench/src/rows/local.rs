@@ -18,6 +18,10 @@ const LIMITS: &str = "[limits]\nactors = 30000\nhandles = 20000\nmailbox = 16384
 /// A limit on live actors that a process has no mappings for, a guarded memory each: their memories
 /// are packed, and checked at each access.
 pub const PACKED: &str = "live = 30000\n";
+/// Tokens are given out in the order of the ring.
+pub const ALONG: &str = "Along";
+/// The other way round.
+const AGAINST: &str = "Against";
 
 /// One actor asks another, waits for the answer, asks again: 64 bytes there and 64 back, each
 /// round trip timed by itself, the median of all. Ours is `ask` with its deadline; the peers' is
@@ -64,6 +68,9 @@ pub fn ring_1000_one(bench: &Bench) -> Row {
 }
 
 /// The same ring with a token for each actor, all under way at once, until the last one is done.
+/// They are given out along the ring, each before its actor hears from the one behind. Given out
+/// against it they keep apart for longer, and fewer are handled together: ours and the BEAM's so
+/// stand beside.
 ///
 /// As everywhere, our memories are guarded, if the machine can; packed ones stand beside.
 ///
@@ -86,15 +93,21 @@ fn rings(bench: &Bench, key: &'static str, size: usize, tokens: usize) -> Row {
     let busy = cores().min(tokens);
     let row = Row::new(key, "letters/s", Better::Higher, "erlang")
         .limit(MODULE)
-        .side("ours", ring_rate(bench, size, tokens, "", batch.clone()))
-        .side("ours, packed", ring_rate(bench, size, tokens, PACKED, Rc::default()))
+        .side("ours", ring_rate(bench, size, tokens, ALONG, "", batch.clone()))
+        .side("ours, packed", ring_rate(bench, size, tokens, ALONG, PACKED, Rc::default()))
         .side("erlang", peers.erlang("ring", bench.ms, &parameters))
         .side("kameo", peers.program("bench-native", "kameo_ring", bench.ms, &parameters))
         .side("ractor", peers.program("bench-native", "ractor_ring", bench.ms, &parameters))
         .side(MODULE, Ok(times(busy, raw_share(bench, "module_share", size, busy, Some(batch)))));
     // RUSM holds some 340 components at once: a ring of 300, a token each or one.
-    let parameters = ["size=300", if tokens == 1 { "tokens=1" } else { "tokens=300" }];
-    row.side("rusm (ring of 300)", peers.rusm("ring", bench.ms, &parameters))
+    let of_300 = ["size=300", if tokens == 1 { "tokens=1" } else { "tokens=300" }];
+    let row = row.side("rusm (ring of 300)", peers.rusm("ring", bench.ms, &of_300));
+    if tokens == 1 {
+        return row;
+    }
+    let against = [parameters[0], parameters[1], "against=1"];
+    row.side("ours, against", ring_rate(bench, size, tokens, AGAINST, "", Rc::default()))
+        .side("erlang, against", peers.erlang("ring", bench.ms, &against))
 }
 
 /// Actors of the ring that [`call_share`] measures.
@@ -122,7 +135,7 @@ pub fn call_share(bench: &Bench) -> Row {
 }
 
 fn share(bench: &Bench, batch: Rc<Cell<u64>>) -> anyhow::Result<Measure> {
-    let mut all = ring_rate(bench, RING, RING, "", batch)?;
+    let mut all = ring_rate(bench, RING, RING, ALONG, "", batch)?;
     Ok(Box::new(move || Ok(all()? / cores() as f64)))
 }
 
@@ -156,6 +169,7 @@ fn ring_rate(
     bench: &Bench,
     size: usize,
     tokens: usize,
+    order: &'static str,
     limits: &str,
     batch: Rc<Cell<u64>>,
 ) -> anyhow::Result<Measure> {
@@ -164,7 +178,7 @@ fn ring_rate(
     Ok(Box::new(move || {
         let (figure, next) = sized(ms, hops, |hops| {
             let before = node.ask("conductor", &json!("Seen"))?;
-            let took = node.ask("conductor", &json!({ "Run": [tokens, hops] }))?;
+            let took = node.ask("conductor", &json!({ "Run": [tokens, hops, order] }))?;
             let after = node.ask("conductor", &json!("Seen"))?;
             let grown =
                 |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
@@ -184,7 +198,7 @@ pub fn ring(bench: &Bench, size: usize, limits: &str) -> anyhow::Result<Node> {
     ))?;
     node.ask("conductor", &json!({ "Build": size }))?;
     // All have started once each has had a token.
-    node.ask("conductor", &json!({ "Run": [size, 1] }))?;
+    node.ask("conductor", &json!({ "Run": [size, 1, ALONG] }))?;
     Ok(node)
 }
 

@@ -30,9 +30,18 @@ struct Work {
 #[derive(Debug, Serialize, Deserialize)]
 enum Task {
     Build { size: usize },
-    Run { tokens: usize, sent: usize, hops: u64, done: usize },
+    Run { tokens: usize, sent: usize, hops: u64, order: Order, done: usize },
     Look,
     Ask { whom: Address, left: usize, asked: Duration, times: Vec<u32> },
+}
+
+/// In which order players are given their tokens.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// Each before the one it passes tokens on to.
+    Along,
+    /// Each after it.
+    Against,
 }
 
 /// What it understands.
@@ -40,8 +49,8 @@ enum Task {
 pub enum Message {
     /// Build a ring of so many players; answered with [`Took`].
     Build(usize),
-    /// Run so many tokens, each for so many hops; answered with [`Took`].
-    Run(usize, u64),
+    /// Run so many tokens, each for so many hops, given out in this order; answered with [`Took`].
+    Run(usize, u64, Order),
     /// Ask so many questions; answered with [`Asked`].
     Ask(usize),
     /// What has a player seen? Answered with a [`Seen`].
@@ -86,8 +95,8 @@ impl Actor for Conductor {
     fn handle(&mut self, message: Message, cx: &mut Context<Self>) -> Result {
         match message {
             Message::Build(size) => self.begin(Task::Build { size }, cx),
-            Message::Run(tokens, hops) => {
-                self.begin(Task::Run { tokens, sent: 0, hops, done: 0 }, cx)
+            Message::Run(tokens, hops, order) => {
+                self.begin(Task::Run { tokens, sent: 0, hops, order, done: 0 }, cx)
             }
             Message::Ask(count) => {
                 let other = cx.address("other").ok().or(self.players.first().copied());
@@ -158,9 +167,14 @@ impl Conductor {
                 cx.send(*reply, Took { ns, letters: 0 }, 0);
                 self.work = None;
             }
-            Task::Run { tokens, sent, hops, .. } => {
+            Task::Run { tokens, sent, hops, order, .. } => {
                 let until = *tokens.min(&mut (*sent + AT_ONCE));
-                for player in &self.players[*sent..until] {
+                for at in *sent..until {
+                    let player = match order {
+                        Order::Along => self.players.iter().nth_back(at),
+                        Order::Against => self.players.get(at),
+                    };
+                    let player = player.ok_or_else(|| Error::new("more tokens than players"))?;
                     let token = player::Message::Token(*hops, Payload::new([7; 64]));
                     cx.send(*player, token, 0);
                 }

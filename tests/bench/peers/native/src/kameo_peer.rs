@@ -194,7 +194,8 @@ async fn ring(call: &Call, size: u64, tokens: u64) -> anyhow::Result<f64> {
     loop {
         let hops = sizing.size();
         let began = Instant::now();
-        for player in players.iter().take(tokens as usize) {
+        // Each before the one it passes tokens on to.
+        for player in players.iter().rev().take(tokens as usize) {
             player.tell(Token(hops, PAYLOAD)).await?;
         }
         wait(&mut done, tokens).await?;
