@@ -72,23 +72,23 @@ pub trait Actor: Serialize + DeserializeOwned + Sized + 'static {
     }
 }
 
-/// The answer to a question.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub(crate) body: Vec<u8>,
-    pub(crate) carried: Vec<u32>,
+/// The answer to a question; it lasts as long as the turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    pub(crate) body: &'a [u8],
+    pub(crate) carried: &'a [u32],
 }
 
-impl Answer {
+impl Answer<'_> {
     /// The answer as the type that the asker expects. An answer is outside input: a wrong one is an
     /// error to handle, or to end the turn with.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        codec::decode_letter(&self.body, &self.carried)
+        codec::decode_letter(self.body, self.carried)
     }
 
     /// Its bytes.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        self.body
     }
 }
 

@@ -179,11 +179,12 @@ impl Bench {
         token: u64,
         outcome: Result<T, Reason>,
     ) -> Result {
-        let outcome = match outcome {
+        let letter = match outcome {
             Ok(answer) => Ok(codec::encode_letter(&answer)?),
             Err(reason) => Err(reason),
         };
-        self.event(actor, Event::Answer { token, outcome })
+        let outcome = letter.as_ref().map(|(body, carried)| (&body[..], &carried[..]));
+        self.event(actor, Event::Answer { token, outcome: outcome.map_err(|reason| *reason) })
     }
 
     /// A turn with the notice of a failed `send`.

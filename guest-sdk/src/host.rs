@@ -43,7 +43,7 @@ pub struct Now {
 #[derive(Debug)]
 pub enum Message<'a> {
     Body(Body<'a>),
-    Event(Event),
+    Event(Event<'a>),
 }
 
 /// What the actor's `handle` takes: a letter, or what a timer was armed with.
@@ -57,8 +57,8 @@ pub struct Body<'a> {
 
 /// What has a function of its own.
 #[derive(Debug)]
-pub enum Event {
-    Answer { token: u64, outcome: Result<(Vec<u8>, Vec<u32>), Reason> },
+pub enum Event<'a> {
+    Answer { token: u64, outcome: Result<(&'a [u8], &'a [u32]), Reason> },
     Undelivered { token: u64, reason: Reason },
     Down { token: u64, reason: Reason },
     Edge(crate::Edge),

@@ -203,7 +203,7 @@ pub(crate) fn given(message: &Message) -> Option<host::Message<'_>> {
         }
         Message::Answer { token, outcome } => {
             let outcome = match outcome {
-                Ok(letter) => Ok((letter.body.clone(), letter.carried.clone())),
+                Ok(letter) => Ok((&letter.body[..], &letter.carried[..])),
                 Err(why) => Err(reason(*why)),
             };
             Event::Answer { token: *token, outcome }

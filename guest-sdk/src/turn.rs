@@ -70,7 +70,7 @@ impl<A: Actor> Instance<A> {
 
     /// One message of another kind, one turn.
     #[inline(never)]
-    pub fn event(&mut self, host: &mut Reach<'_>, now: Now, event: Event) -> Result {
+    pub fn event(&mut self, host: &mut Reach<'_>, now: Now, event: Event<'_>) -> Result {
         self.by_hand(host, now, |actor, cx| match event {
             Event::Answer { token, outcome } => {
                 let outcome = outcome.map(|(body, carried)| Answer { body, carried });

@@ -50,8 +50,14 @@ impl Batch {
     }
 
     /// The next event.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn event(&mut self) -> Option<crate::Result<Message<'_>>> {
+        // Most often there is none, and then no function is called.
+        if self.events.as_slice().is_empty() { None } else { self.next_event() }
+    }
+
+    #[inline(never)]
+    fn next_event(&mut self) -> Option<crate::Result<Message<'_>>> {
         let (_, event) = self.events.next()?;
         Some(self.carried.event(event))
     }
@@ -62,14 +68,14 @@ const NO_REPLY: u32 = u32::MAX;
 
 impl Carried {
     fn body(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..span.end as usize]
+        part(&self.bytes, span)
     }
 
     #[inline(always)]
     fn handles(&self, span: Span) -> Vec<u32> {
         #[inline(never)]
         fn some(handles: &[u32], span: Span) -> Vec<u32> {
-            handles[span.start as usize..span.end as usize].to_vec()
+            part(handles, span).to_vec()
         }
         if span.start == span.end { Vec::new() } else { some(&self.handles, span) }
     }
@@ -81,9 +87,8 @@ impl Carried {
                 return Ok(Message::Body(body));
             }
             types::Event::Answer(answer) => {
-                let parts = |letter: Letter| {
-                    (self.body(letter.body).to_vec(), self.handles(letter.carried))
-                };
+                let parts =
+                    |letter: Letter| (self.body(letter.body), part(&self.handles, letter.carried));
                 let outcome = answer.outcome.map(parts).map_err(reason);
                 Event::Answer { token: answer.token, outcome }
             }
@@ -104,6 +109,10 @@ impl Carried {
             types::Event::Link(event) => Event::Link(link(event, |span| self.body(span))?),
         }))
     }
+}
+
+fn part<T>(all: &[T], span: Span) -> &[T] {
+    &all[span.start as usize..span.end as usize]
 }
 
 fn link<'a>(event: types::LinkEvent, body: impl Fn(Span) -> &'a [u8]) -> crate::Result<LinkEvent> {
