@@ -25,7 +25,7 @@ use wasmtime::{Module, Precompiled};
 
 pub use check::{ComponentError, World};
 pub use contract::encode;
-pub use instance::{Failure, Instance, Now};
+pub use instance::{Failure, Instance, NoInstance, Now};
 pub use memory::Layout;
 
 use crate::store::Cid;
@@ -146,9 +146,9 @@ impl Engine {
         self.memories.keep(live);
     }
 
-    /// Gives back memories that no instance took for a while; to be called now and then.
-    pub fn trim_memories(&self) {
-        self.memories.trim();
+    /// Gives back memories that no instance took for a while, or all; to be called now and then.
+    pub fn trim_memories(&self, all: bool) {
+        self.memories.trim(all);
     }
 
     /// Lets running guests look whether their time is over; called every [`TICK`].

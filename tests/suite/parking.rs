@@ -1,5 +1,8 @@
 //! Actors at rest give their instance back, and nothing is lost by it.
 
+use std::fs;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 use tests::wait_for;
 
@@ -82,4 +85,40 @@ fn more_actors_live_on_a_node_than_instances_fit() {
         (rows.len() == 42 && live <= 11).then_some(())
     });
     parked.unwrap_or_else(|error| panic!("{error}: {:?}", lab.actors()));
+}
+
+#[test]
+fn an_actor_that_finds_no_memory_for_its_instance_waits_and_is_as_it_was() {
+    // Parked once, and woken when there is no memory: `PARK=1` would do that before.
+    let lab = lab("park-ms = 200");
+    lab.node.says("guarded by 4 GiB of address space each").unwrap();
+    lab.say("p", json!(["Count"]));
+    // W asks and keeps the reply address meanwhile.
+    lab.say("w", json!([{"Ask": ["p", 1, 60_000, ["Keep"]]}]));
+    for name in ["p", "w"] {
+        lab.becomes(name, |row| row.state == "parked");
+    }
+    // What was theirs goes back to the system after a while.
+    let space = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", lab.node.pid())).unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+        size.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+    };
+    let small = || Some(space()).filter(|bytes| *bytes < 4 << 30);
+    let size = wait_for("no guarded memory is left", small).unwrap();
+
+    let pid = Pid::from_raw(i32::try_from(lab.node.pid()).unwrap());
+    let limit = |current| prlimit(pid, Resource::As, Rlimit { current, maximum: None }).unwrap();
+    limit(Some(size + (1 << 30)));
+    std::thread::scope(|scope| {
+        let said = scope.spawn(|| lab.say("p", json!(["Count"])));
+        lab.becomes("p", |row| row.state == "waiting-for-room");
+        lab.logs("p", "it waits for an instance: ");
+        limit(None);
+        assert_eq!(said.join().unwrap(), ["2"]);
+    });
+    let row = lab.actor("p");
+    assert_eq!((row.incarnations, row.last_failure), (1, None));
+    lab.say("p", json!([{"Answer": "late"}]));
+    lab.hears("w", "answer 1: late");
 }

@@ -13,7 +13,7 @@ use crate::router::Due;
 use crate::supervisor::{self, Exit};
 use crate::wasm::table::Holdings;
 use crate::wasm::turn::Turn;
-use crate::wasm::{Code, Failure, Instance, Now};
+use crate::wasm::{Code, Failure, Instance, NoInstance, Now};
 
 /// Components whose crashes are remembered, past it only those in quarantine; and components of
 /// which people were told something.
@@ -52,8 +52,8 @@ impl Scheduler {
         if body.instance.is_none() && self.waits_for_room(actor, body, now.monotonic) {
             return;
         }
-        if let Err(failure) = self.wake(actor, body, now) {
-            return self.failed(actor, body, &failure, 0, now);
+        if let Err(why) = self.wake(actor, body, now) {
+            return self.not_made(actor, body, &why, now);
         }
         if body.instance.is_none() {
             self.begin(actor, body, now);
@@ -127,10 +127,12 @@ impl Scheduler {
 
     fn begin(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {
         let holds = Holdings::new(actor.grants(), &self.limits);
-        let begun = self.instance(actor, &body.code, holds);
-        actor.count_incarnation();
-        let begun = begun.and_then(|mut instance| {
-            instance.start(now)?;
+        let made = self.instance(actor, &body.code, holds);
+        if !matches!(made, Err(NoInstance::NotNow(_))) {
+            actor.count_incarnation();
+        }
+        let begun = made.and_then(|mut instance| {
+            instance.start(now).map_err(NoInstance::Failed)?;
             Ok(instance)
         });
         match begun {
@@ -138,7 +140,7 @@ impl Scheduler {
                 self.put_instance(actor, body, instance);
                 self.commit(actor, body, 0, now.monotonic);
             }
-            Err(failure) => self.failed(actor, body, &failure, 0, now),
+            Err(why) => self.not_made(actor, body, &why, now),
         }
     }
 
@@ -186,7 +188,7 @@ impl Scheduler {
         actor: &Arc<Actor>,
         code: &Arc<Code>,
         holds: Holdings,
-    ) -> Result<Instance, Failure> {
+    ) -> Result<Instance, NoInstance> {
         let stored = match actor.stored() {
             Some(stored) => stored,
             None => self.count_stored(actor)?,
@@ -197,14 +199,13 @@ impl Scheduler {
         Instance::new(code, turn)
     }
 
-    fn count_stored(&self, actor: &Actor) -> Result<u64, Failure> {
+    fn count_stored(&self, actor: &Actor) -> Result<u64, NoInstance> {
         let mut stored = 0;
         let counted = self.state.values(actor.id(), b"", b"", |key, value| {
             stored += (key.len() + value.len()) as u64;
             true
         });
-        let failure = |error| Failure { reason: Reason::Trapped, why: format!("{error}") };
-        counted.map(|()| stored).map_err(failure)
+        counted.map(|()| stored).map_err(|error| NoInstance::NotNow(error.to_string()))
     }
 
     /// An activation of the first `count` messages left no effect: they wait again, and the

@@ -204,7 +204,11 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
                     body.phase = Phase::Ready;
                     let (effects, handled) = (committing.effects, committing.messages.len());
                     scheduler.release(&actor, &mut body.asks, effects, handled, now);
-                    scheduler.rest(&actor, &mut body);
+                    // To be parked at once calls the guest, which is a worker's to do.
+                    match scheduler.limits.park_ms {
+                        0 => scheduler.enqueue(&actor),
+                        _ => scheduler.rest(&actor, &mut body),
+                    }
                 }
                 Err(error) => {
                     scheduler.not_committed(&actor, &mut body, committing, &error.to_string());

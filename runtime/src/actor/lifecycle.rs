@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::store::state::Commit;
 use crate::supervisor::{self, Decision, Exit, Stop};
 use crate::wasm::table::Held;
-use crate::wasm::{Code, Now};
+use crate::wasm::{Code, NoInstance, Now};
 
 impl Scheduler {
     pub(super) fn grant_wish(&self, actor: &Arc<Actor>, body: &mut Body, wish: Wish, now: Now) {
@@ -91,8 +91,11 @@ impl Scheduler {
             let (new, old) = (code.world.name(), body.code.world.name());
             return Err(format!("the new code is for the {new} world, the actor lives in {old}"));
         }
-        if body.parked.is_some() {
-            self.wake(actor, body, now).map_err(|failure| failure.why)?;
+        if let Err(why) = self.wake(actor, body, now) {
+            if let NoInstance::Failed(failure) = &why {
+                self.failed(actor, body, failure, 0, now);
+            }
+            return Err(format!("the old code can't be woken to be saved: {why}"));
         }
         if let Some(mut old) = body.instance.take() {
             let writer = body.code.cid.to_string();
@@ -100,7 +103,7 @@ impl Scheduler {
             let renewed = renewed.and_then(|state| {
                 let holds = old.turn().holds().clone();
                 let instance = self.instance(actor, &code, holds);
-                let mut new = instance.map_err(|failure| failure.why)?;
+                let mut new = instance.map_err(|why| why.to_string())?;
                 new.restore(now, &state, &writer).map_err(|failure| failure.why)?;
                 Ok(new)
             });

@@ -13,11 +13,12 @@ use std::time::Duration;
 use super::status::Doing;
 use super::{Actor, Body, Scheduler, Wish, lock};
 use crate::wasm::table::{Holdings, Rested};
-use crate::wasm::{Failure, Instance, Now};
+use crate::wasm::{Instance, NoInstance, Now};
 
 /// Between two looks for room by an actor that finds none.
 const FULL_PATIENCE: Duration = Duration::from_millis(50);
-/// Of as many instances as fit, the parker makes room for one in so many when they are reached.
+/// Of as many instances as fit, the parker makes room for one in so many when they are reached, or
+/// when the system has no memory for more.
 const ROOM: usize = 10;
 
 /// What is left of an actor whose instance was dropped.
@@ -64,17 +65,33 @@ impl Scheduler {
         actor: &Arc<Actor>,
         body: &mut Body,
         now: Now,
-    ) -> Result<(), Failure> {
-        let Some(Parked { holds, state }) = self.unpark(body).map(|parked| *parked) else {
+    ) -> Result<(), NoInstance> {
+        if body.parked.is_none() {
             return Ok(());
-        };
+        }
         let code = body.code.clone();
-        let mut all = Holdings::new(actor.grants(), &self.limits);
-        all.wake(holds);
-        let mut instance = self.instance(actor, &code, all)?;
-        let restored = instance.restore(now, &state, &code.cid.to_string());
+        let grants = Holdings::new(actor.grants(), &self.limits);
+        let mut instance = self.instance(actor, &code, grants)?;
+        // Not before there is who takes it up.
+        let Some(parked) = self.unpark(body) else { return Ok(()) };
+        instance.take_up(parked.holds);
+        let restored = instance.restore(now, &parked.state, &code.cid.to_string());
         self.put_instance(actor, body, instance);
-        restored
+        restored.map_err(NoInstance::Failed)
+    }
+
+    /// There is no instance: as after a failed turn, if that is the component's fault.
+    pub(super) fn not_made(&self, actor: &Arc<Actor>, body: &mut Body, why: &NoInstance, now: Now) {
+        match why {
+            NoInstance::Failed(failure) => self.failed(actor, body, failure, 0, now),
+            NoInstance::NotNow(why) => {
+                if actor.does(Doing::WaitingForRoom) {
+                    actor.journal().write(format!("it waits for an instance: {why}"));
+                }
+                self.pressed.store(true, Ordering::Relaxed);
+                self.wait_for_room(actor, body, now.monotonic);
+            }
+        }
     }
 
     /// True if there is no room for one more instance: the actor waits until another is parked.
@@ -89,9 +106,13 @@ impl Scheduler {
             return false;
         }
         actor.does(Doing::WaitingForRoom);
+        self.wait_for_room(actor, body, now);
+        true
+    }
+
+    fn wait_for_room(&self, actor: &Arc<Actor>, body: &mut Body, now: Duration) {
         self.wake_parker();
         self.back_off(actor, body, now + FULL_PATIENCE, now);
-        true
     }
 
     pub(super) fn put_instance(&self, actor: &Arc<Actor>, body: &mut Body, instance: Instance) {
@@ -114,17 +135,20 @@ impl Scheduler {
         // A park may be late by a quarter of its time.
         let look = (after / 4).max(Duration::from_millis(100));
         while lock(&self.committing).is_some() {
-            self.engine.trim_memories();
+            let missing = self.pressed.swap(false, Ordering::Relaxed);
+            self.engine.trim_memories(missing);
             let now = self.clock.now();
             let live = lock(&self.instances).len();
             let mut resting = self.resting(now);
-            let room = self.limits.live / ROOM;
-            let over = (live + room).saturating_sub(self.limits.live);
-            if live >= self.limits.live && resting.len() > over {
-                // The `over` that rest for longest come first.
-                resting.select_nth_unstable_by(over, |one, other| other.0.cmp(&one.0));
+            let most = if missing { live } else { self.limits.live };
+            let pressed = match live >= most {
+                true => (live + most.div_ceil(ROOM)).saturating_sub(most),
+                false => 0,
+            };
+            if pressed > 0 && resting.len() > pressed {
+                // Those that rest for longest come first.
+                resting.select_nth_unstable_by(pressed, |one, other| other.0.cmp(&one.0));
             }
-            let pressed = if live >= self.limits.live { over } else { 0 };
             for (number, (idle, actor)) in resting.into_iter().enumerate() {
                 if idle >= after || number < pressed {
                     self.wish(&actor, Wish::Park);

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
@@ -82,6 +82,8 @@ pub struct Scheduler {
     alive: AtomicUsize,
     /// Those with an instance.
     pub(super) instances: Mutex<HashMap<ActorId, Arc<Actor>, IdHash>>,
+    /// An actor found no memory for its instance.
+    pub(super) pressed: AtomicBool,
     /// Bytes that parked actors have saved.
     pub(super) saved: AtomicU64,
     pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
@@ -111,6 +113,7 @@ impl Scheduler {
             room,
             alive: AtomicUsize::new(0),
             instances: Mutex::default(),
+            pressed: AtomicBool::new(false),
             saved: AtomicU64::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),

@@ -133,8 +133,12 @@ impl Actor {
         self.counts.active.store(now, Ordering::Relaxed);
     }
 
-    pub(super) fn does(&self, doing: Doing) {
+    /// True if it did something else so far.
+    pub(super) fn does(&self, doing: Doing) -> bool {
+        // Only its runner says so: no other thread's word can be lost.
+        let before = self.counts.doing.load(Ordering::Relaxed);
         self.counts.doing.store(doing as u8, Ordering::Relaxed);
+        before != doing as u8
     }
 
     /// Its first turn is to come.

@@ -11,9 +11,9 @@ use super::check::one_line;
 use super::convert::Given;
 use super::effects::Effects;
 use super::guest::Guest;
-use super::table::Holdings;
+use super::table::{Holdings, Rested};
 use super::turn::{Turn, nanoseconds};
-use super::{COPY_BYTES, Code};
+use super::{COPY_BYTES, Code, memory};
 use crate::mailbox::Message;
 use crate::reason::Reason;
 
@@ -38,6 +38,18 @@ pub struct Failure {
     pub why: String,
 }
 
+/// Why there is no instance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoInstance {
+    /// The component failed, as in a turn.
+    #[error("{0}")]
+    Failed(Failure),
+    /// The node has no memory for it now, or can't read what it must know. No fault of the
+    /// component's; for people, one line.
+    #[error("{0}")]
+    NotNow(String),
+}
+
 /// A live instance.
 pub struct Instance {
     store: Store<Turn>,
@@ -50,7 +62,7 @@ pub struct Instance {
 
 impl Instance {
     /// Instantiates a component for an actor.
-    pub fn new(code: &Code, turn: Turn) -> Result<Self, Failure> {
+    pub fn new(code: &Code, turn: Turn) -> Result<Self, NoInstance> {
         let mut store = Store::new(&code.engine, turn);
         store.limiter(|turn| turn);
         store.set_hostcall_fuel(COPY_BYTES);
@@ -62,7 +74,10 @@ impl Instance {
         store.set_epoch_deadline(1);
         let guest = match code.linked.instantiate(&mut store) {
             Ok(guest) => guest,
-            Err(error) => return Err(failure(store.data(), &error)),
+            Err(error) if memory::is_missing(&error) => {
+                return Err(NoInstance::NotNow(one_line(&error)));
+            }
+            Err(error) => return Err(NoInstance::Failed(failure(store.data(), &error))),
         };
         Ok(Self { store, guest, broken: false, fresh: true })
     }
@@ -113,6 +128,11 @@ impl Instance {
         self.store.data_mut().open = false;
         let called = self.guest.restore(&mut self.store, time(now), state, writer);
         self.answer(called)
+    }
+
+    /// Its actor held more than its grants before it was parked.
+    pub fn take_up(&mut self, holds: Rested) {
+        self.store.data_mut().holds.wake(holds);
     }
 
     /// Ends the instance; what its actor holds stays.

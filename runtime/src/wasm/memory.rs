@@ -46,6 +46,14 @@ pub enum Layout {
     Packed,
 }
 
+/// How the error begins that a memory could not be made: wasmtime takes a text and no type.
+const MISSING: &str = "the system gives no memory";
+
+/// Whether that is why a component could not be instantiated.
+pub(super) fn is_missing(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| cause.to_string().starts_with(MISSING))
+}
+
 /// Makes all linear memories of an engine. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Memories(Arc<Shared>);
@@ -126,11 +134,13 @@ impl Memories {
         self.0.spare().most = most;
     }
 
-    /// Gives back what nobody took for a while; to be called now and then.
-    pub(super) fn trim(&self) {
+    /// Gives back what nobody took for a while, or all; to be called now and then.
+    pub(super) fn trim(&self, all: bool) {
         let mut unused = Vec::new();
         let mut spare = self.0.spare();
-        if spare.since.elapsed() < PATIENCE {
+        if all {
+            spare.fewest = spare.count;
+        } else if spare.since.elapsed() < PATIENCE {
             return;
         }
         while spare.fewest > 0 {
@@ -243,7 +253,7 @@ unsafe impl MemoryCreator for Memories {
         let bytes = minimum.max(1).next_multiple_of(shared.page);
         let room = reserved.unwrap_or(0).next_multiple_of(shared.page).max(bytes);
         let mapping = shared.mapping(bytes, room + guard.next_multiple_of(shared.page));
-        let mapping = mapping.map_err(|error| format!("no memory of {minimum} bytes: {error}"))?;
+        let mapping = mapping.map_err(|error| format!("{MISSING} of {minimum} bytes: {error}"))?;
         Ok(Box::new(Memory { mapping, bytes: minimum, room, grown: false, shared }))
     }
 }

@@ -110,14 +110,16 @@ fn what_nobody_takes_is_given_back() {
     drop(several);
     let long_ago = || Instant::now() - 2 * PATIENCE;
     memories.0.spare().since = long_ago();
-    memories.trim();
+    memories.trim(false);
     assert_eq!(count(&memories), 4, "they came since it was last looked");
     drop(memory(&memories, BYTES));
-    memories.trim();
+    memories.trim(false);
     assert_eq!(count(&memories), 4, "not yet");
     memories.0.spare().since = long_ago();
-    memories.trim();
+    memories.trim(false);
     assert_eq!(count(&memories), 1, "one was used meanwhile");
+    memories.trim(true);
+    assert_eq!(count(&memories), 0, "the system has no memory for others");
 }
 
 #[test]
