@@ -1,4 +1,4 @@
-//! The rows, in the order of `bench.json`'s documentation. Each says what is done on both sides.
+//! The rows. Each says what is done on both sides.
 //!
 //! All sides run one at a time, at the same priority, on the processors that this program may use.
 

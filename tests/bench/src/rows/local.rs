@@ -69,8 +69,8 @@ pub fn ring_1000_one(bench: &Bench) -> Row {
 
 /// The same ring with a token for each actor, all under way at once, until the last one is done.
 /// They are given out along the ring, each before its actor hears from the one behind. Given out
-/// against it they keep apart for longer, and fewer are handled together: ours and the BEAM's so
-/// stand beside.
+/// against it they keep apart for longer, and fewer are handled together: ours and the BEAM's,
+/// given out that way, stand beside.
 ///
 /// As everywhere, our memories are guarded, if the machine can; packed ones stand beside.
 ///
@@ -164,7 +164,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// `batch` is set to the tokens that an activation had on average.
+/// `batch` is set to the tokens that an activation of one player had on average, rounded up: the
+/// limit has as many in a call at least.
 fn ring_rate(
     bench: &Bench,
     size: usize,
@@ -182,7 +183,7 @@ fn ring_rate(
             let after = node.ask("conductor", &json!("Seen"))?;
             let grown =
                 |name| Ok::<_, anyhow::Error>(number(&after, name)? - number(&before, name)?);
-            batch.set((grown("tokens")? / grown("activations")?.max(1)).max(1));
+            batch.set(grown("tokens")?.div_ceil(grown("activations")?.max(1)).max(1));
             Ok(Run::rate(number(&took, "letters")?, number(&took, "ns")?))
         })?;
         hops = next;

@@ -35,7 +35,6 @@ pub fn hundred_thousand_live(bench: &Bench) -> Row {
 /// told of its start and its memory has stayed the same for three seconds. At most 10,000 may be
 /// live at any time, those that rest for a second are parked, and what the node takes leaves no
 /// room for many that are not; 1,000 of them are woken by a question and answer, or the row fails.
-/// Each time that so many are live a node looks through all actors: fewer would make it slower.
 pub fn million_parked(bench: &Bench) -> Row {
     Row::alone("million_parked", "MB", Better::Lower).side("ours", parked(bench))
 }
