@@ -79,7 +79,7 @@ pub struct Answer<'a> {
     pub(crate) carried: &'a [u32],
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
     /// The answer as the type that the asker expects. An answer is outside input: a wrong one is an
     /// error to handle, or to end the turn with.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
@@ -87,7 +87,7 @@ impl Answer<'_> {
     }
 
     /// Its bytes.
-    pub fn body(&self) -> &[u8] {
+    pub fn body(&self) -> &'a [u8] {
         self.body
     }
 }
