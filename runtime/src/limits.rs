@@ -219,7 +219,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Longest time of one activation.
+    /// Longest time of one turn.
     pub fn turn(&self) -> Duration {
         Duration::from_millis(self.turn_ms)
     }

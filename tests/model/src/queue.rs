@@ -169,7 +169,7 @@ fn letters_at_once(order: impl Iterator<Item = usize>, size: usize, hops: usize)
 }
 
 #[test]
-fn letters_that_follow_each_other_come_together_in_whatever_order_they_wait() {
+fn letters_that_follow_each_other_come_together_along_the_queue_and_against_it() {
     assert!(letters_at_once(0..1000, 1000, 200) > 100);
     assert!(letters_at_once((0..1000).rev(), 1000, 200) > 5);
 }

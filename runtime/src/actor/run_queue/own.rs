@@ -102,7 +102,7 @@ impl<T> Own<T> {
             }
             self.ready.push_back(next);
         }
-        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, section 6.4).
+        // 0 to STREAK: Fibonacci hashing (Knuth, The Art of Computer Programming 3, section 6.4).
         self.streak = self.activations.wrapping_mul(0x9e37_79b9) >> STREAK.leading_zeros();
         self.ready.pop_front().or_else(|| self.beginning.pop_front())
     }
