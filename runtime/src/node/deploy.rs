@@ -1,6 +1,7 @@
 //! From a component's name to a living actor: found here or fetched from a peer, checked, compiled
 //! once, started with its grants.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -127,18 +128,39 @@ impl Node {
         // Before anything is fetched for nothing; and once more below, for that takes its time.
         self.may_start(name)?;
         let (code, origin) = self.code(&config.component).await?;
-        let mut children = std::collections::BTreeMap::new();
+        let mut children = BTreeMap::new();
         for (grant, child) in grants_of_children(config) {
             children.insert(grant, self.code(&child.component).await?.0);
         }
         let _one_at_a_time = self.deploying.lock().await;
+        let (name, config) = (String::from(name), config.clone());
+        let actor = self.aside(move |node| node.spawn(&name, &config, code, &children)).await??;
+        actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
+        Ok((actor, origin))
+    }
+
+    /// Does what may wait for a disk or a device: no connection waits for that.
+    async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, DeployError> {
+        let node = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&node)).await;
+        done.map_err(|_| DeployError::Stopping)
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        config: &ActorConfig,
+        code: Arc<Code>,
+        children: &BTreeMap<String, Arc<Code>>,
+    ) -> Result<Arc<Actor>, DeployError> {
         self.may_start(name)?;
         let id = self.id_of(name)?;
         let mut spec = self.spec(config, code);
-        self.grant(id, name, &mut spec, config, &children)?;
-        let actor = self.scheduler.spawn(id, Spawner::Manifest(name.into()), Arc::new(spec));
-        actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
-        Ok((actor, origin))
+        self.grant(id, name, &mut spec, config, children)?;
+        Ok(self.scheduler.spawn(id, Spawner::Manifest(name.into()), Arc::new(spec)))
     }
 
     fn may_start(&self, name: &str) -> Result<(), DeployError> {
@@ -149,15 +171,15 @@ impl Node {
     }
 
     /// Keeps an administrator's actor over restarts of the node, or forgets it.
-    pub(super) fn keep_started(
-        &self,
+    pub(super) async fn keep_started(
+        self: &Arc<Self>,
         name: &str,
         config: Option<&ActorConfig>,
-    ) -> Result<(), StateError> {
+    ) -> Result<(), DeployError> {
         let value = config.and_then(|config| serde_ipld_dagcbor::to_vec(config).ok());
         let mut commit = Commit::default();
         commit.record(STARTED, name.as_bytes(), value);
-        self.state.commit(commit)
+        Ok(self.aside(|node| node.state.commit(commit)).await??)
     }
 
     /// What an administrator started under this name.
@@ -187,7 +209,7 @@ impl Node {
         }
         if let Some(config) = self.started(name) {
             let component = Component::Cid(cid.to_string());
-            self.keep_started(name, Some(&ActorConfig { component, ..config }))?;
+            self.keep_started(name, Some(&ActorConfig { component, ..config })).await?;
         }
         Ok((cid, origin))
     }
@@ -199,9 +221,8 @@ impl Node {
     ) -> Result<(Arc<Code>, Origin), DeployError> {
         let cid = match component {
             Component::Path(path) => {
-                let bytes = std::fs::read(path);
-                let file = |why| DeployError::File { path: path.clone(), why };
-                self.blobs.put(&bytes.map_err(file)?)?
+                let path = path.clone();
+                self.aside(|node| node.take_in(path)).await??
             }
             Component::Cid(text) => parse_cid(text)?,
         };
@@ -217,14 +238,31 @@ impl Node {
         if let Some(code) = lock(&self.codes).get(&cid).and_then(std::sync::Weak::upgrade) {
             return Ok((code, Origin::Here));
         }
-        let (bytes, origin) = self.obtain(&cid).await?;
-        let node = self.clone();
-        let made = tokio::task::spawn_blocking(move || node.make_code(cid, &bytes));
-        let code = made.await.map_err(|_| DeployError::Stopping)??;
+        let held = self.aside(move |node| node.make_held(cid)).await??;
+        let (code, origin) = match held {
+            Some(code) => (code, Origin::Here),
+            None => {
+                let peer = self.fetch(&cid).await?;
+                let fetched = self.aside(move |node| node.make_held(cid)).await??;
+                (fetched.ok_or(DeployError::Missing(cid))?, Origin::Peer(peer))
+            }
+        };
         let mut codes = lock(&self.codes);
         codes.retain(|_, code| code.strong_count() > 0);
         codes.insert(cid, Arc::downgrade(&code));
         Ok((code, origin))
+    }
+
+    /// A component's file becomes a blob.
+    fn take_in(&self, path: PathBuf) -> Result<Cid, DeployError> {
+        let bytes = std::fs::read(&path).map_err(|why| DeployError::File { path, why })?;
+        Ok(self.blobs.put(&bytes)?)
+    }
+
+    /// The code of a component whose blob is here.
+    fn make_held(&self, cid: Cid) -> Result<Option<Arc<Code>>, DeployError> {
+        let Some(bytes) = self.blobs.read(&cid)? else { return Ok(None) };
+        self.make_code(cid, &bytes).map(Some)
     }
 
     fn make_code(&self, cid: Cid, bytes: &[u8]) -> Result<Arc<Code>, DeployError> {
@@ -250,11 +288,8 @@ impl Node {
         self.engine.load(cid, bytes, &native).map(Arc::new).map_err(refused)
     }
 
-    /// A blob, from here or from a peer.
-    async fn obtain(&self, cid: &Cid) -> Result<(Vec<u8>, Origin), DeployError> {
-        if let Some(bytes) = self.blobs.read(cid)? {
-            return Ok((bytes, Origin::Here));
-        }
+    /// Gets a blob from a peer; says from which.
+    async fn fetch(&self, cid: &Cid) -> Result<NodeId, DeployError> {
         for peer in self.net.peers() {
             if peer.state != PeerState::Up {
                 continue;
@@ -262,8 +297,7 @@ impl Node {
             match fetch(&self.net, &self.blobs, peer.id, cid).await {
                 Ok(()) => {
                     tracing::info!("fetched {cid} from peer {}", peer.id);
-                    let bytes = self.blobs.read(cid)?.ok_or(DeployError::Missing(*cid))?;
-                    return Ok((bytes, Origin::Peer(peer.id)));
+                    return Ok(peer.id);
                 }
                 Err(why) => tracing::warn!("{cid} not from peer {}: {why}", peer.id),
             }
@@ -294,7 +328,7 @@ impl Node {
         Spec {
             code,
             grants: Vec::new(),
-            children: std::collections::BTreeMap::new(),
+            children: BTreeMap::new(),
             links: None,
             subscriptions: Vec::new(),
             mailbox: self.mailbox_of(config),

@@ -51,7 +51,7 @@ impl Node {
                 crate::config::check_name(&name)?;
                 let (actor, origin) =
                     self.deploy(&name, &config).await.map_err(|error| text(&error))?;
-                self.keep_started(&name, Some(&config)).map_err(|error| text(&error))?;
+                self.keep_started(&name, Some(&config)).await.map_err(|error| text(&error))?;
                 let status = actor.status(self.id);
                 let (address, cid) = (status.address, status.component);
                 Ok(Answer::Started { address, cid, origin: origin.to_string() })
@@ -59,11 +59,11 @@ impl Node {
             Request::Stop { name } => {
                 if lock(&self.waiting).remove(&name).is_some() {
                     self.give_up(&name, Reason::Stopped).map_err(|error| text(&error))?;
-                    self.keep_started(&name, None).map_err(|error| text(&error))?;
+                    self.keep_started(&name, None).await.map_err(|error| text(&error))?;
                     return Ok(Answer::Done);
                 }
                 let actor = self.named(&name)?;
-                self.keep_started(&name, None).map_err(|error| text(&error))?;
+                self.keep_started(&name, None).await.map_err(|error| text(&error))?;
                 let stopped = self.scheduler.stop(&actor).await;
                 stopped.map(|()| Answer::Done).map_err(|_| text(&DeployError::Stopping))
             }
