@@ -171,7 +171,7 @@ impl Default for Limits {
             carried: 16,
             handles: 4096,
             effects: 4096,
-            batch: 32,
+            batch: 64,
             timers: 64,
             monitors: 1024,
             memory_bytes: 16 << 20,

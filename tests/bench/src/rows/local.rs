@@ -209,7 +209,7 @@ pub fn ring(bench: &Bench, size: usize, limits: &str) -> anyhow::Result<Node> {
 /// mailbox is bounded, too, at 4,096; the BEAM's and ractor's are not, and only the credit keeps
 /// them short. With durable turns the count is safe on the disk before the credit for it leaves.
 ///
-/// The limit: the same guests' modules, called one at a time with letters that lie ready, up to 32
+/// The limit: the same guests' modules, called one at a time with letters that lie ready, up to 64
 /// in a call of the receiver. It is the less of two rates: the receiver's calls one after the
 /// other, and all calls on all cores. Mailboxes, scheduling and the wait for one another are left
 /// out.

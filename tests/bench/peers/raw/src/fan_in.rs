@@ -12,7 +12,7 @@ use crate::module::{self, Guest, Host, Letters};
 use crate::raw::{Code, Guest as _, Letters as _, Load};
 
 /// Letters in a call: most that a node gives.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// The handle that the tally has for whom answers go to.
 const DRIVER: u32 = 2;
 
@@ -27,7 +27,7 @@ struct Lab {
 
 /// Letters a second: no more than the tally's calls take one after the other on one core, and no
 /// more than all calls take on all cores. The calls are made one at a time, on one core, the
-/// letters being there already: up to 32 in a call of the tally, a credit in one of a source.
+/// letters being there already: up to 64 in a call of the tally, a credit in one of a source.
 pub fn letters(call: &Call) -> anyhow::Result<f64> {
     let (sources, window) = (call.number("sources")?, call.number("window")?);
     let (size, cores) = (u32::try_from(call.number("size")?)?, available_parallelism()?.get());
