@@ -1,5 +1,6 @@
 //! Turns: atomic whatever happens in them, and one actor's trouble is no other's.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -180,6 +181,19 @@ fn as_many_loops_as_cores_hold_nobody_up_and_the_longest_is_cut_off() {
     // One more than may go on: the first of them ends, and is told why.
     lab.logs(&hogs[0], "over-budget: cut off to let others run");
     assert_eq!(lab.actor("b").incarnations, 1);
+    // The others go on, each on a thread that gives way to the workers.
+    let nice = |stat: String| {
+        // proc_pid_stat(5): the 19th field; the second, a name, ends the brackets.
+        stat.rsplit_once(") ")?.1.split(' ').nth(16)?.parse::<i32>().ok()
+    };
+    let niced = || {
+        let threads = fs::read_dir(format!("/proc/{}/task", lab.node.pid())).unwrap().flatten();
+        let stats =
+            threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+        let niced = stats.filter_map(nice).filter(|nice| *nice > 0).count();
+        (niced == cores).then_some(())
+    };
+    wait_for("the threads of loops are worth less than a worker", niced).unwrap();
 }
 
 #[test]

@@ -39,8 +39,8 @@ const GUARD: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Each has all that its guest can name to itself: what is not mapped there stops a guest that
-    /// goes astray, and no access needs a check. Half as much again of what guests do, and up to
-    /// twice; but each takes two of the process's mappings and 8 kB of the kernel's page tables.
+    /// goes astray, and no access needs a check: guests are half as fast again, up to twice. But
+    /// each takes two of the process's mappings and 8 kB of the kernel's page tables.
     Guarded,
     /// Mapped at their size, side by side: each access is checked, and neighbours share a mapping.
     Packed,
