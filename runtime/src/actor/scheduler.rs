@@ -212,6 +212,7 @@ impl Scheduler {
         let mut actors: Vec<_> = self.living().collect();
         actors.extend(lock(&self.gone).iter().cloned());
         actors.sort_by_cached_key(|actor| actor.name().into_owned());
+        actors.dedup_by(|one, other| Arc::ptr_eq(one, other));
         actors
     }
 
@@ -278,17 +279,17 @@ impl Scheduler {
     }
 
     pub(super) fn forget(&self, actor: &Arc<Actor>, reason: Reason) {
+        // Children come and go by the thousand; only what people named is kept in their list. It is
+        // there before it leaves that of the living: who looks meanwhile finds it in both.
+        if actor.parent().is_none() {
+            let mut gone = lock(&self.gone);
+            gone.push(actor.clone());
+            if gone.len() > REMEMBERED {
+                gone.remove(0);
+            }
+        }
         if self.router.remove(actor.id(), reason) {
             self.alive.fetch_sub(1, Ordering::Relaxed);
-        }
-        // Children come and go by the thousand; only what people named is kept in their list.
-        if actor.parent().is_some() {
-            return;
-        }
-        let mut gone = lock(&self.gone);
-        gone.push(actor.clone());
-        if gone.len() > REMEMBERED {
-            gone.remove(0);
         }
     }
 
