@@ -196,7 +196,11 @@ impl Scheduler {
         actor.has_stored(stored);
         let turn =
             Turn::new(holds, stored, actor.spec.budget.clone(), actor.inlet(), self.reads.clone());
-        Instance::new(code, turn)
+        let made = Instance::new(code, turn);
+        if let Err(NoInstance::NotNow(_)) = made {
+            self.pressed.store(true, Ordering::Relaxed);
+        }
+        made
     }
 
     fn count_stored(&self, actor: &Actor) -> Result<u64, NoInstance> {

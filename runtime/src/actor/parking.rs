@@ -88,7 +88,6 @@ impl Scheduler {
                 if actor.does(Doing::WaitingForRoom) {
                     actor.journal().write(format!("it waits for an instance: {why}"));
                 }
-                self.pressed.store(true, Ordering::Relaxed);
                 self.wait_for_room(actor, body, now.monotonic);
             }
         }
