@@ -44,7 +44,7 @@ use run_queue::RunQueue;
 pub use scheduler::{Parts, Scheduler};
 pub use status::Status;
 use status::{Counts, Rare};
-pub use worker::overran;
+pub use worker::{lacks_memory, overran, waits_for_memory};
 
 /// What an actor is made from; children of one grant share it.
 pub struct Spec {
@@ -160,8 +160,6 @@ enum Wish {
     End = 2,
     /// What waits in its list of commands.
     Command = 4,
-    /// That it is parked: it has been at rest for long.
-    Park = 8,
 }
 
 /// What an administrator wants of an actor, and waits for.
@@ -295,7 +293,7 @@ impl Actor {
             true => self.wished.swap(0, Ordering::AcqRel),
             false => 0,
         };
-        let all = [Wish::Stop, Wish::End, Wish::Command, Wish::Park];
+        let all = [Wish::Stop, Wish::End, Wish::Command];
         all.into_iter().filter(move |wish| wished & *wish as u8 != 0)
     }
 

@@ -41,6 +41,8 @@ pub struct Limits {
     pub turn_ms: u64,
     /// Turns past their slice that go on beside the workers; one more cuts off the longest.
     pub long_turns: usize,
+    /// Turns that wait beside the workers for memory to grow to; one more holds its worker up.
+    pub waiting_turns: usize,
     /// An actor that had nothing to do for so long is parked, in milliseconds: saved, and its
     /// instance dropped until its next message. 0 parks after every activation.
     pub park_ms: u64,
@@ -177,6 +179,7 @@ impl Default for Limits {
             memory_bytes: 16 << 20,
             turn_ms: 1000,
             long_turns: 8,
+            waiting_turns: 64,
             park_ms: 60_000,
             storage_bytes: 4 << 20,
             key_bytes: 512,

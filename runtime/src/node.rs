@@ -149,6 +149,7 @@ impl Node {
         let devices = Arc::new(devices);
         let engine = Engine::new(plan.layout)?;
         engine.keep_memories(plan.live);
+        engine.bound_memories(plan.bytes);
         let id = identity.id();
         let router = Arc::new(Router::new(id, clock.clone()));
         let (net, events) = Net::listen(crate::net::Config {
@@ -364,6 +365,14 @@ impl Reads for Reader {
 
     fn overran(&self, ticks: u64) -> bool {
         crate::actor::overran(ticks)
+    }
+
+    fn lacks_memory(&self) {
+        crate::actor::lacks_memory();
+    }
+
+    fn waits_for_memory(&self) {
+        crate::actor::waits_for_memory();
     }
 }
 

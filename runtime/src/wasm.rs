@@ -26,7 +26,7 @@ use wasmtime::{Module, Precompiled};
 pub use check::{ComponentError, World};
 pub use contract::encode;
 pub use instance::{Failure, Instance, NoInstance, Now};
-pub use memory::Layout;
+pub use memory::{Bytes, Layout};
 
 use crate::store::Cid;
 use guest::Linked;
@@ -60,6 +60,7 @@ pub struct Code {
     pub world: World,
     engine: wasmtime::Engine,
     linked: Linked<Turn>,
+    memories: Memories,
 }
 
 impl Engine {
@@ -124,7 +125,8 @@ impl Engine {
             }
         };
         let linked = linked.map_err(|error| ComponentError::link(world, error))?;
-        Ok(Code { cid, world, engine: self.engine.clone(), linked })
+        let (engine, memories) = (self.engine.clone(), self.memories.clone());
+        Ok(Code { cid, world, engine, linked, memories })
     }
 
     // The file comes from this node's own cache, a 0700 directory, and was checked against its sum.
@@ -144,6 +146,12 @@ impl Engine {
     /// that there may be at once.
     pub fn keep_memories(&self, live: usize) {
         self.memories.keep(live);
+    }
+
+    /// Bounds what this process takes: past it there is no new instance, and a turn that asks for
+    /// more waits for others to make room, as long as it may take.
+    pub fn bound_memories(&self, bytes: Bytes) {
+        self.memories.supply(bytes);
     }
 
     /// Gives back memories that no instance took for a while, or all; to be called now and then.

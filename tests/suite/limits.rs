@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use tests::{guests, lives, wait_for};
@@ -44,14 +45,52 @@ fn a_node_with_the_system_actors_serves_in_little_address_space() {
 #[test]
 fn a_node_with_the_system_actors_serves_in_a_cgroup_of_128_mib() {
     let group = Group::new(MEMORY_BYTES);
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new("sh");
-    let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
-    command.args(["-c", &enter, "sh"]).arg(guests::edge_host().unwrap());
-    let mut lab = Lab::started_by(command, folder, SYSTEM);
+    let mut lab = group.lab(SYSTEM);
     lab.node.says("memory plan: 128 MiB of memory").unwrap();
     serves(&lab);
     assert!(lab.node.interrupt().unwrap().success());
+}
+
+#[test]
+fn actors_that_grew_large_make_room_for_each_other() {
+    let group = Group::new(MEMORY_BYTES);
+    // Under pressure, long before their time: `PARK=1` would take the pressure away.
+    let limits = "[limits]\npark-ms = 60000\nturn-ms = 30000\nmailbox = 256\n";
+    let parent = "grant = { kid = { spawn = \"$probe\", max = 40 } }";
+    let lab = group.lab(&format!("{limits}[actor.p]\ncomponent = \"$probe\"\n{parent}\n"));
+    let names: Vec<_> = (0..40).map(|kid| format!("k{kid}")).collect();
+    for (kid, name) in names.iter().enumerate() {
+        lab.say("p", json!([{"Spawn": ["kid", name, kid]}]));
+    }
+    // Three times what there is, all at once; then of each what it remembers.
+    for (round, steps) in [json!([{"Allocate": 10}, "Count"]), json!(["Count"])].iter().enumerate()
+    {
+        let token = |kid| 1000 * (round + 1) + kid;
+        for (kid, name) in names.iter().enumerate() {
+            lab.say("p", json!([{"Ask": [name, token(kid), 60_000, steps]}]));
+        }
+        for kid in 0..names.len() {
+            lab.hears("p", &format!("answer {}: {}", token(kid), round + 1));
+        }
+    }
+    let rows = lab.actors();
+    assert!(rows.iter().all(|row| row.last_failure.is_none()), "{rows:?}");
+}
+
+#[test]
+fn an_actor_that_would_grow_past_what_the_node_has_is_told_so_and_the_node_lives() {
+    let group = Group::new(MEMORY_BYTES);
+    let actor = "component = \"$probe\"\nmemory = \"1GiB\"\n";
+    let limits = "[limits]\nmessage-crashes = 1\nrestart-ms = 1\nturn-ms = 300\n";
+    let lab = group.lab(&format!("{limits}[actor.a]\n{actor}[actor.b]\n{actor}"));
+    assert_eq!(lab.fails("a", json!([{"Allocate": 200}])), "over-budget");
+    lab.logs("a", "for what all its actors grow to: do with less");
+    // Each could have so much, but both at once can not: what is saved is too much to be parked.
+    assert_eq!(lab.say("a", json!([{"Hold": 50}, "Count"])), ["1"]);
+    assert_eq!(lab.fails("b", json!([{"Hold": 50}])), "over-budget");
+    lab.logs("b", "the node had none to give");
+    assert_eq!(lab.say("a", json!(["Count"])), ["2"]);
+    assert_eq!(lab.say("b", json!(["Count"])), ["1"]);
 }
 
 /// A memory control group, gone with this.
@@ -63,7 +102,9 @@ impl Group {
     fn new(most: u64) -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap();
         let v1 = own.lines().find(|line| line.contains(":memory:"));
-        let name = format!("edge-host-{}", std::process::id());
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("edge-host-{}-{number}", std::process::id());
         let (folder, limit) = match v1 {
             Some(_) => (Path::new("/sys/fs/cgroup/memory").join(name), "memory.limit_in_bytes"),
             None => (Path::new("/sys/fs/cgroup").join(name), "memory.max"),
@@ -72,6 +113,15 @@ impl Group {
         let group = Self(folder);
         fs::write(group.0.join(limit), most.to_string()).unwrap();
         group
+    }
+
+    /// A node in it.
+    fn lab(&self, actors: &str) -> Lab {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
+        command.args(["-c", &enter, "sh"]).arg(guests::edge_host().unwrap());
+        Lab::started_by(command, folder, actors)
     }
 }
 

@@ -73,7 +73,7 @@ impl Scheduler {
     }
 
     /// Takes what came, and looks for questions that have waited long enough.
-    fn fill(&self, actor: &Actor, body: &mut Body, now: Duration) {
+    pub(super) fn fill(&self, actor: &Actor, body: &mut Body, now: Duration) {
         let Body { inbox, asks, .. } = body;
         let mut nudged = false;
         let mut settled = false;
@@ -157,6 +157,9 @@ impl Scheduler {
                 if instance.grew_at_first() {
                     self.tell_of_growth(actor, &body.code);
                 }
+                if let Some(grown) = instance.has_grown() {
+                    self.note_growth(actor, grown);
+                }
                 // Only the guest knows where a turn ends and the next begins: those of an actor
                 // that takes long are timed one by one.
                 body.single = match instance.ticks() {
@@ -198,7 +201,7 @@ impl Scheduler {
             Turn::new(holds, stored, actor.spec.budget.clone(), actor.inlet(), self.reads.clone());
         let made = Instance::new(code, turn);
         if let Err(NoInstance::NotNow(_)) = made {
-            self.pressed.store(true, Ordering::Relaxed);
+            self.press();
         }
         made
     }
@@ -240,7 +243,9 @@ impl Scheduler {
         if count == 1 {
             self.blame(actor, body, failure);
         }
-        self.count_crash(actor, body);
+        if !failure.starved {
+            self.count_crash(actor, body);
+        }
         if self.quarantined(&body.code.cid) {
             let why = format!(
                 "{} crashed {} times within {} s on this node and is in quarantine: mend it, \

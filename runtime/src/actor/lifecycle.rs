@@ -22,9 +22,6 @@ impl Scheduler {
                     self.obey(actor, body, command, now);
                 }
             }
-            Wish::Park if body.inbox.is_empty() => self.park(actor, body),
-            // Something came meanwhile.
-            Wish::Park => {}
         }
     }
 

@@ -5,13 +5,14 @@
 //! as it is; the rest is what its component saves, as for a swap. A component that can't save stays
 //! as it is.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use super::status::Doing;
-use super::{Actor, Body, Scheduler, Wish, lock};
+use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::wasm::table::{Holdings, Rested};
 use crate::wasm::{Instance, NoInstance, Now};
 
@@ -28,6 +29,13 @@ pub(super) struct Parked {
     state: Box<[u8]>,
 }
 
+/// An actor with an instance.
+pub(super) struct Live {
+    actor: Arc<Actor>,
+    /// Bytes that its memory has grown to, beyond what each is planned with.
+    grown: usize,
+}
+
 impl Scheduler {
     /// Parks an actor that has nothing to do.
     pub(super) fn park(&self, actor: &Arc<Actor>, body: &mut Body) {
@@ -35,8 +43,7 @@ impl Scheduler {
         match instance.save() {
             Ok(state) => {
                 let holds = instance.into_holdings().rest();
-                self.saved.fetch_add(state.len() as u64, Ordering::Relaxed);
-                body.parked = Some(Box::new(Parked { holds, state: state.into() }));
+                self.keep(body, Parked { holds, state: state.into() });
                 self.count_out(actor);
                 actor.does(Doing::Parked);
             }
@@ -50,6 +57,11 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    fn keep(&self, body: &mut Body, parked: Parked) {
+        self.saved.fetch_add(parked.state.len() as u64, Ordering::Relaxed);
+        body.parked = Some(Box::new(parked));
     }
 
     /// Takes what is left of a parked actor.
@@ -74,8 +86,17 @@ impl Scheduler {
         let mut instance = self.instance(actor, &code, grants)?;
         // Not before there is who takes it up.
         let Some(parked) = self.unpark(body) else { return Ok(()) };
-        instance.take_up(parked.holds);
-        let restored = instance.restore(now, &parked.state, &code.cid.to_string());
+        let Parked { holds, state } = *parked;
+        instance.take_up(holds);
+        let restored = instance.restore(now, &state, &code.cid.to_string());
+        if let Err(failure) = &restored
+            && failure.starved
+        {
+            let holds = instance.into_holdings().rest();
+            self.keep(body, Parked { holds, state });
+            self.press();
+            return Err(NoInstance::NotNow(failure.why.clone()));
+        }
         self.put_instance(actor, body, instance);
         restored.map_err(NoInstance::Failed)
     }
@@ -115,10 +136,11 @@ impl Scheduler {
     }
 
     pub(super) fn put_instance(&self, actor: &Arc<Actor>, body: &mut Body, instance: Instance) {
+        let live = Live { actor: actor.clone(), grown: instance.grown() };
         body.instance = Some(Box::new(instance));
         actor.does(Doing::Ready);
         let mut instances = lock(&self.instances);
-        instances.insert(actor.id(), actor.clone());
+        instances.insert(actor.id(), live);
         let live = instances.len();
         drop(instances);
         if live == self.limits.live {
@@ -126,8 +148,17 @@ impl Scheduler {
         }
     }
 
+    /// The memory of an actor has another size than it had.
+    pub(super) fn note_growth(&self, actor: &Actor, grown: usize) {
+        if let Some(live) = lock(&self.instances).get_mut(&actor.id()) {
+            live.grown = grown;
+        }
+    }
+
     /// Parks those that have had nothing to do for long, and, when no more instances fit, those
-    /// that have had nothing to do for longest.
+    /// that have had nothing to do for longest: if it is memory that is missing, first of all those
+    /// that have more of it than most. No worker has to do it, so that a turn which waits for
+    /// memory gets it even if it keeps the last one waiting.
     pub(super) fn run_parker(self: Arc<Self>) {
         *lock(&self.parker) = Some(thread::current());
         let after = Duration::from_millis(self.limits.park_ms);
@@ -146,28 +177,59 @@ impl Scheduler {
             };
             if pressed > 0 && resting.len() > pressed {
                 // Those that rest for longest come first.
-                resting.select_nth_unstable_by(pressed, |one, other| other.0.cmp(&one.0));
+                resting.select_nth_unstable_by_key(pressed, |(idle, grown, _)| {
+                    Reverse((missing && *grown > 0, *idle))
+                });
             }
-            for (number, (idle, actor)) in resting.into_iter().enumerate() {
+            self.threads.begin_work();
+            for (number, (idle, _, actor)) in resting.into_iter().enumerate() {
                 if idle >= after || number < pressed {
-                    self.wish(&actor, Wish::Park);
+                    self.park_at_rest(&actor);
                 }
             }
+            self.threads.end_work();
             thread::park_timeout(look);
         }
     }
 
-    /// Those with an instance and nothing to do, and since when. Of the parked, which may be many
-    /// times more, none is looked at.
-    fn resting(&self, now: Duration) -> Vec<(Duration, Arc<Actor>)> {
+    /// Parks an actor if it has nothing to do at all.
+    fn park_at_rest(&self, actor: &Arc<Actor>) {
+        if !actor.inlet().claim() {
+            return;
+        }
+        let mut body = lock(&actor.body);
+        let now = self.clock.now();
+        // It was chosen, even if it can't be parked.
+        actor.is_active(now);
+        self.fill(actor, &mut body, now);
+        let idle = body.inbox.is_empty() && !actor.has_wishes();
+        if idle && body.phase == Phase::Ready {
+            self.park(actor, &mut body);
+        }
+        if !idle || !actor.mailbox.rest() {
+            self.enqueue(actor);
+        }
+        body.inbox.rest();
+    }
+
+    /// Those with an instance and nothing to do, since when, and what they have grown to. Of the
+    /// parked, which may be many times more, none is looked at.
+    fn resting(&self, now: Duration) -> Vec<(Duration, usize, Arc<Actor>)> {
         let instances = lock(&self.instances);
-        let idle = |actor: &Arc<Actor>| Some((actor.idle_for(now)?, actor.clone()));
+        let idle = |live: &Live| Some((live.actor.idle_for(now)?, live.grown, live.actor.clone()));
         instances.values().filter_map(idle).collect()
     }
 
     /// An actor has no instance any more.
     pub(super) fn count_out(&self, actor: &Actor) {
         lock(&self.instances).remove(&actor.id());
+    }
+
+    /// There is too little memory: the parker is to make room, and more than there would be.
+    pub(super) fn press(&self) {
+        if !self.pressed.swap(true, Ordering::Relaxed) {
+            self.wake_parker();
+        }
     }
 
     pub(super) fn wake_parker(&self) {

@@ -10,6 +10,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::commit::{Committing, run_committer};
+use super::parking::Live;
 use super::run_queue::RunQueue;
 use super::status::Doing;
 use super::worker::Threads;
@@ -81,7 +82,7 @@ pub struct Scheduler {
     room: Room,
     alive: AtomicUsize,
     /// Those with an instance.
-    pub(super) instances: Mutex<HashMap<ActorId, Arc<Actor>, IdHash>>,
+    pub(super) instances: Mutex<HashMap<ActorId, Live, IdHash>>,
     /// An actor found no memory for its instance.
     pub(super) pressed: AtomicBool,
     /// Bytes that parked actors have saved.

@@ -44,19 +44,29 @@ pub(super) struct Threads {
     ticker_sleeps: AtomicBool,
     /// Turns past their slice, the longest first: setting the flag cuts one off.
     long: Mutex<VecDeque<Arc<AtomicBool>>>,
+    /// Turns beside the workers that had to wait for memory.
+    waiting: AtomicUsize,
     made: AtomicUsize,
 }
 
 /// What one thread knows of itself.
 struct Here {
     scheduler: Weak<Scheduler>,
-    /// Set when it runs a turn that is past its slice.
-    cut_off: Option<Arc<AtomicBool>>,
+    /// Set when it runs a turn beside the workers.
+    beside: Option<Beside>,
+}
+
+/// Why a turn runs beside the workers: they have a fresh thread in its place.
+enum Beside {
+    /// It is past its slice. Setting the flag cuts it off.
+    Long(Arc<AtomicBool>),
+    /// It had to wait for memory.
+    Waited,
 }
 
 thread_local! {
     static HERE: RefCell<Here> =
-        const { RefCell::new(Here { scheduler: Weak::new(), cut_off: None }) };
+        const { RefCell::new(Here { scheduler: Weak::new(), beside: None }) };
 }
 
 /// A worker's clock: one reading for each activation, which ends one and begins the next.
@@ -76,6 +86,7 @@ impl Default for Threads {
             ticker: Mutex::default(),
             ticker_sleeps: AtomicBool::new(false),
             long: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
         }
     }
@@ -102,17 +113,62 @@ impl Watch<'_> {
 /// A turn on this thread has gone on for so many ticks: true to let it go on.
 pub fn overran(ticks: u64) -> bool {
     HERE.with_borrow_mut(|here| {
-        if let Some(cut_off) = &here.cut_off {
-            return !cut_off.load(Ordering::Relaxed);
+        match &here.beside {
+            Some(Beside::Long(cut_off)) => return !cut_off.load(Ordering::Relaxed),
+            Some(Beside::Waited) => return true,
+            None => {}
         }
         if ticks >= SLICE
             && let Some(queue) = RunQueue::of_this_thread()
             && let Some(scheduler) = here.scheduler.upgrade()
         {
-            here.cut_off = scheduler.hand_on(&queue);
+            here.beside = scheduler.hand_on(&queue).then(|| Beside::Long(scheduler.is_long()));
         }
         true
     })
+}
+
+/// A turn on this thread lacks memory, or soon another one will: who rests is to make room.
+pub fn lacks_memory() {
+    HERE.with_borrow(|here| {
+        if let Some(scheduler) = here.scheduler.upgrade() {
+            scheduler.press();
+        }
+    });
+}
+
+/// A turn on this thread waits for memory, and will for a while: its worker's other actors are not
+/// to wait for it.
+pub fn waits_for_memory() {
+    HERE.with_borrow_mut(|here| {
+        if here.beside.is_none()
+            && let Some(queue) = RunQueue::of_this_thread()
+            && let Some(scheduler) = here.scheduler.upgrade()
+        {
+            here.beside = scheduler.may_wait(&queue).then_some(Beside::Waited);
+        }
+    });
+}
+
+impl Threads {
+    /// A thread may call guests from now on.
+    pub(super) fn begin_work(&self) {
+        self.active.fetch_add(1, Ordering::SeqCst);
+        self.wake_ticker();
+    }
+
+    /// It calls none any more.
+    pub(super) fn end_work(&self) {
+        self.active.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn wake_ticker(&self) {
+        if self.ticker_sleeps.load(Ordering::SeqCst)
+            && let Some(ticker) = lock(&self.ticker).as_ref()
+        {
+            ticker.unpark();
+        }
+    }
 }
 
 impl Scheduler {
@@ -125,8 +181,7 @@ impl Scheduler {
     fn work(self: Arc<Self>, queue: &Arc<RunQueue>) {
         queue.enter();
         HERE.with_borrow_mut(|here| here.scheduler = Arc::downgrade(&self));
-        self.threads.active.fetch_add(1, Ordering::SeqCst);
-        self.wake_ticker();
+        self.threads.begin_work();
         let seed = crate::address::ActorId::random().0;
         let mut watch = Watch {
             clock: &self.clock,
@@ -151,15 +206,21 @@ impl Scheduler {
             self.activate(&actor, watch.begin());
             let busy = u64::try_from(watch.look().as_nanos()).unwrap_or(u64::MAX);
             actor.count_busy(busy);
-            if HERE.with_borrow(|here| here.cut_off.is_some()) {
+            if HERE.with_borrow(|here| here.beside.is_some()) {
                 // Another thread does this one's work by now.
                 self.router.flush();
                 break;
             }
         }
-        self.threads.active.fetch_sub(1, Ordering::SeqCst);
-        if let Some(own) = HERE.with_borrow_mut(|here| here.cut_off.take()) {
-            lock(&self.threads.long).retain(|other| !Arc::ptr_eq(other, &own));
+        self.threads.end_work();
+        match HERE.with_borrow_mut(|here| here.beside.take()) {
+            Some(Beside::Long(own)) => {
+                lock(&self.threads.long).retain(|other| !Arc::ptr_eq(other, &own));
+            }
+            Some(Beside::Waited) => {
+                self.threads.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            None => {}
         }
     }
 
@@ -177,28 +238,43 @@ impl Scheduler {
                 return found;
             }
         }
-        self.threads.active.fetch_sub(1, Ordering::SeqCst);
+        self.threads.end_work();
         // What drives a bus does nothing else beside.
         let net = self.router.net().filter(|_| std::ptr::eq(queue, &*self.ordinary));
         if net.is_none() {
             self.router.flush();
         }
         let next = queue.wait(net);
-        self.threads.active.fetch_add(1, Ordering::SeqCst);
-        self.wake_ticker();
+        self.threads.begin_work();
         watch.look();
         next
     }
 
-    /// This worker's turn is past its slice: a fresh thread takes its place. `None` if the system
-    /// gives no thread: then the turn holds its worker up until its budget is spent.
-    fn hand_on(self: &Arc<Self>, queue: &Arc<RunQueue>) -> Option<Arc<AtomicBool>> {
+    /// A fresh thread takes this worker's place, which runs a turn beside from now on. False if the
+    /// system gives no thread: then the turn holds its worker up until its budget is spent.
+    fn hand_on(self: &Arc<Self>, queue: &Arc<RunQueue>) -> bool {
         if queue.is_closed() || self.start_worker(queue).is_err() {
-            return None;
+            return false;
         }
         queue.leave();
         // Lower is always allowed, and without it the turn is only less polite.
         let _ = rustix::process::nice(NICE);
+        true
+    }
+
+    /// This thread's turn may wait for memory beside the workers, as not too many do.
+    fn may_wait(self: &Arc<Self>, queue: &Arc<RunQueue>) -> bool {
+        let waiting = &self.threads.waiting;
+        let may = waiting.fetch_add(1, Ordering::Relaxed) < self.limits.waiting_turns;
+        let may = may && self.hand_on(queue);
+        if !may {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// This thread's turn is past its slice. One more than may cuts off the longest.
+    fn is_long(&self) -> Arc<AtomicBool> {
         let cut_off = Arc::new(AtomicBool::new(false));
         let mut long = lock(&self.threads.long);
         if long.len() >= self.limits.long_turns
@@ -207,7 +283,7 @@ impl Scheduler {
             longest.store(true, Ordering::Relaxed);
         }
         long.push_back(cut_off.clone());
-        Some(cut_off)
+        cut_off
     }
 
     pub(super) fn thread(
@@ -241,17 +317,9 @@ impl Scheduler {
         }
     }
 
-    fn wake_ticker(&self) {
-        if self.threads.ticker_sleeps.load(Ordering::SeqCst)
-            && let Some(ticker) = lock(&self.threads.ticker).as_ref()
-        {
-            ticker.unpark();
-        }
-    }
-
     /// Ends all threads but this one.
     pub(super) fn join_threads(&self) {
-        self.wake_ticker();
+        self.threads.wake_ticker();
         let threads = std::mem::take(&mut *lock(&self.threads.all));
         let here = thread::current().id();
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != here) {

@@ -142,6 +142,12 @@ impl Inlet {
         self.push(Post::One(Mail::Nudge)).is_ok()
     }
 
+    /// Takes an actor that is at rest as its worker would: its activation is the caller's to run.
+    /// False: something else has it run, or it is gone.
+    pub fn claim(&self) -> bool {
+        self.mailbox().word.push(Post::One(Mail::Nudge)).is_ok_and(|was_at_rest| was_at_rest)
+    }
+
     /// A publication found no room here.
     pub fn count_missed(&self) {
         self.mailbox().cold().count_missed();

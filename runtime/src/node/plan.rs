@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits::{Limits, Room};
-use crate::wasm::Layout;
+use crate::wasm::{Bytes, Layout};
 
 /// What the node takes before its first actor: code, store, network, threads. A debug build without
 /// actors had 22 MB resident (VmRSS of `edge-host run`).
@@ -56,6 +56,8 @@ pub struct Plan {
     pub room: Room,
     /// Live actors.
     pub live: usize,
+    /// What memory is for.
+    pub bytes: Bytes,
     /// What `live` was bounded by.
     pub bound: &'static str,
     /// How the memories of all lie: what is compiled for the one layout is not for the other.
@@ -115,7 +117,12 @@ impl Plan {
         let (actors, (what, remedy)) = least(actors);
         let actors = actors.max(live).min(limits.actors);
         let room = Room { actors, each: PARKED_BYTES, bytes: parked_bytes, what, remedy };
-        Self { machine, room, live, bound, layout }
+        // An eighth is for what the kernel has for this process.
+        let process = memory - memory / 8;
+        let grown = process.saturating_sub(NODE_BYTES);
+        let saving = grown / 3;
+        let bytes = Bytes { process, guests: grown - saving, saving };
+        Self { machine, room, live, bytes, bound, layout }
     }
 }
 
@@ -144,8 +151,12 @@ impl fmt::Display for Plan {
         write!(
             f,
             "{cores} workers; memories mapped on demand, {layout}; at most {} live actors, bounded \
-            by {}, and {} with those that are parked, bounded by {}",
-            self.live, self.bound, self.room.actors, self.room.what
+            by {}, with {} MiB to grow to, and {} with those that are parked, bounded by {}",
+            self.live,
+            self.bound,
+            mib(self.bytes.guests),
+            self.room.actors,
+            self.room.what
         )
     }
 }
@@ -208,6 +219,9 @@ mod tests {
         assert_eq!((plan.bound, plan.room.what), ("memory", "memory"));
         assert!((100..2000).contains(&plan.live), "{plan}");
         assert!((50_000..100_000).contains(&plan.room.actors), "{plan}");
+        let Bytes { process, guests, saving } = plan.bytes;
+        assert_eq!((process, guests + saving), (112 << 20, 80 << 20));
+        assert!(saving > 2 * (12 << 20), "an actor of twelve MiB can be saved");
         let few = Limits { live: 10, actors: 20, ..Limits::default() };
         let plan = Plan::new(PI, &few);
         assert_eq!((plan.live, plan.bound), (10, "the limit `live`"));

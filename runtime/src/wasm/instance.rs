@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::edge::actor::types as wit;
 use super::check::one_line;
 use super::convert::Given;
 use super::effects::Effects;
 use super::guest::Guest;
+use super::memory::PLANNED;
 use super::table::{Holdings, Rested};
-use super::turn::{Turn, nanoseconds};
+use super::turn::{Call, Turn, nanoseconds};
 use super::{COPY_BYTES, Code, memory};
 use crate::mailbox::Message;
 use crate::reason::Reason;
@@ -36,6 +37,8 @@ pub struct Failure {
     pub reason: Reason,
     /// For people, one line.
     pub why: String,
+    /// The node had not enough memory: no fault of the component's.
+    pub starved: bool,
 }
 
 /// Why there is no instance.
@@ -62,7 +65,8 @@ pub struct Instance {
 
 impl Instance {
     /// Instantiates a component for an actor.
-    pub fn new(code: &Code, turn: Turn) -> Result<Self, NoInstance> {
+    pub fn new(code: &Code, mut turn: Turn) -> Result<Self, NoInstance> {
+        turn.share = Some(code.memories.share());
         let mut store = Store::new(&code.engine, turn);
         store.limiter(|turn| turn);
         store.set_hostcall_fuel(COPY_BYTES);
@@ -77,14 +81,20 @@ impl Instance {
             Err(error) if memory::is_missing(&error) => {
                 return Err(NoInstance::NotNow(one_line(&error)));
             }
-            Err(error) => return Err(NoInstance::Failed(failure(store.data(), &error))),
+            Err(error) => {
+                let failure = failure(store.data(), &error);
+                return Err(match failure.starved {
+                    true => NoInstance::NotNow(failure.why),
+                    false => NoInstance::Failed(failure),
+                });
+            }
         };
         Ok(Self { store, guest, broken: false, fresh: true })
     }
 
     /// The first turn of a fresh incarnation.
     pub fn start(&mut self, now: Now) -> Result<(), Failure> {
-        self.begin();
+        self.begin(Call::Turn);
         let called = self.guest.start(&mut self.store, time(now));
         self.end(called)
     }
@@ -92,13 +102,13 @@ impl Instance {
     /// One turn for each message; on a failure none of them took place. `open` is the number of
     /// questions that still wait for their answer.
     pub fn handle(&mut self, now: Now, open: usize, messages: &[Message]) -> Result<(), Failure> {
-        self.begin();
+        self.begin(Call::Turn);
         let turn = self.store.data_mut();
         turn.waits = open;
         turn.turns = u32::try_from(messages.len()).unwrap_or(u32::MAX).max(1);
         let Ok(given) = Given::lend(messages, &mut turn.holds.table) else {
             let why = "no place left in its table of handles: release what it no longer needs";
-            return self.fail(Failure { reason: Reason::OverBudget, why: why.into() });
+            return self.fail(Failure::over_budget(why));
         };
         let called = self.guest.handle(&mut self.store, time(now), &given.batch());
         let failed =
@@ -109,23 +119,22 @@ impl Instance {
 
     /// The volatile state.
     pub fn save(&mut self) -> Result<Vec<u8>, Failure> {
-        self.begin();
-        self.store.data_mut().open = false;
+        self.begin(Call::Save);
+        let _saving = self.store.data_mut().saves()?;
         let most = self.store.data().budget.node.save_bytes;
         let called = self.guest.save(&mut self.store);
         let state = self.answer(called)?;
         if state.len() > most {
             let why =
                 format!("its saved state has {} bytes, over save-bytes = {most}", state.len());
-            return Err(Failure { reason: Reason::OverBudget, why });
+            return Err(Failure::over_budget(why));
         }
         Ok(state)
     }
 
     /// Takes up saved state, in place of `start`.
     pub fn restore(&mut self, now: Now, state: &[u8], writer: &str) -> Result<(), Failure> {
-        self.begin();
-        self.store.data_mut().open = false;
+        self.begin(Call::Restore);
         let called = self.guest.restore(&mut self.store, time(now), state, writer);
         self.answer(called)
     }
@@ -150,6 +159,17 @@ impl Instance {
         std::mem::take(&mut self.fresh) && self.store.data().grown
     }
 
+    /// Bytes of its memory beyond what each instance is planned with.
+    pub fn grown(&self) -> usize {
+        self.store.data().memory.saturating_sub(PLANNED)
+    }
+
+    /// The same, if it has another size than when this was asked last.
+    pub fn has_grown(&mut self) -> Option<usize> {
+        let turn = self.store.data_mut();
+        std::mem::take(&mut turn.growth_is_news).then(|| self.grown())
+    }
+
     /// Ticks that the last activation took.
     pub fn ticks(&self) -> u64 {
         self.store.data().ticks
@@ -165,12 +185,12 @@ impl Instance {
         self.store.data()
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, call: Call) {
         let turn = self.store.data_mut();
-        turn.open = true;
+        turn.call = call;
         turn.fault = None;
         turn.failing = None;
-        turn.memory_refused = None;
+        turn.refused = None;
         turn.ticks = 0;
         turn.turns = 1;
         turn.waits = 0;
@@ -193,61 +213,29 @@ impl Instance {
     }
 
     fn answer<T>(&mut self, called: wasmtime::Result<Result<T, String>>) -> Result<T, Failure> {
-        let trapped = |why| Failure { reason: Reason::Trapped, why };
         let answer = match called {
-            Ok(answer) => answer.map_err(|why| trapped(why.replace('\n', " "))),
+            Ok(answer) => answer.map_err(|why| Failure::trapped(why.replace('\n', " "))),
             Err(error) => {
                 self.broken = true;
                 Err(failure(self.store.data(), &error))
             }
         };
         match self.store.data_mut().fault.take() {
-            Some(why) => Err(trapped(why)),
+            Some(why) => Err(Failure::trapped(why)),
             None => answer,
         }
     }
 }
 
-impl ResourceLimiter for Turn {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        self.grown |= current > 0;
-        if desired <= self.budget.memory {
-            return Ok(true);
-        }
-        self.memory_refused = Some(desired);
-        // A guest that is refused memory would only abort: end it with the reason at hand.
-        wasmtime::bail!("out of its memory budget")
+impl Failure {
+    pub(super) fn trapped(why: impl Into<String>) -> Self {
+        Self { reason: Reason::Trapped, why: why.into(), starved: false }
     }
 
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
-    }
-
-    fn memories(&self) -> usize {
-        1
-    }
-
-    fn tables(&self) -> usize {
-        8
-    }
-
-    fn instances(&self) -> usize {
-        16
+    pub(super) fn over_budget(why: impl Into<String>) -> Self {
+        Self { reason: Reason::OverBudget, why: why.into(), starved: false }
     }
 }
-
-/// Functions that a guest may call indirectly.
-const TABLE_ELEMENTS: usize = 65_536;
 
 fn time(now: Now) -> wit::Now {
     wit::Now {
@@ -258,29 +246,20 @@ fn time(now: Now) -> wit::Now {
 }
 
 fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
-    if let Some(wanted) = turn.memory_refused {
-        let why = format!(
-            "asked for {wanted} bytes of memory, its budget is {}: raise `memory` in its manifest \
-            entry",
-            turn.budget.memory
-        );
-        return Failure { reason: Reason::OverBudget, why };
+    if let Some(refused) = &turn.refused {
+        return refused.clone();
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) if !turn.is_over() => {
-            let why = "cut off to let others run: as many turns as may had gone past their slice, \
-                and this for the longest; do less per message";
-            Failure { reason: Reason::OverBudget, why: why.into() }
-        }
-        Some(Trap::Interrupt) => {
-            let why = format!(
-                "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, \
-                or do less per message",
-                turn.budget.turn.as_millis()
-            );
-            Failure { reason: Reason::OverBudget, why }
-        }
-        Some(trap) => Failure { reason: Reason::Trapped, why: format!("trapped: {trap}") },
-        None => Failure { reason: Reason::Trapped, why: one_line(error) },
+        Some(Trap::Interrupt) if !turn.is_over() => Failure::over_budget(
+            "cut off to let others run: as many turns as may had gone past their slice, and this \
+            for the longest; do less per message",
+        ),
+        Some(Trap::Interrupt) => Failure::over_budget(format!(
+            "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, or do \
+            less per message",
+            turn.budget.turn.as_millis()
+        )),
+        Some(trap) => Failure::trapped(format!("trapped: {trap}")),
+        None => Failure::trapped(one_line(error)),
     }
 }

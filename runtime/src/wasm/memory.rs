@@ -11,6 +11,8 @@
     reason = "wasmtime's interface for memories; its safety is argued at each use"
 )]
 
+mod supply;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,6 +22,10 @@ use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+
+pub use supply::Bytes;
+use supply::Supply;
+pub(super) use supply::{Left, PLANNED, Saving, Share, Short};
 
 /// One with more bytes is not kept: its pages take longer to look through.
 const KEPT_BYTES: usize = 1 << 20;
@@ -64,6 +70,7 @@ struct Shared {
     /// Which pages were touched; `None` if that is not to be had, and no memory is used again.
     pagemap: Option<File>,
     spare: Mutex<Spare>,
+    supply: Arc<Supply>,
 }
 
 /// Zeroed memories that wait for an instance.
@@ -134,6 +141,16 @@ impl Memories {
         self.0.spare().most = most;
     }
 
+    /// What there is from now on.
+    pub(super) fn supply(&self, bytes: Bytes) {
+        self.0.supply.set(bytes);
+    }
+
+    /// What a new instance takes of them.
+    pub(super) fn share(&self) -> Share {
+        Share::of(&self.0.supply)
+    }
+
     /// Gives back what nobody took for a while, or all; to be called now and then.
     pub(super) fn trim(&self, all: bool) {
         let mut unused = Vec::new();
@@ -167,6 +184,7 @@ impl Shared {
             page: rustix::param::page_size(),
             pagemap: File::open(pagemap).ok(),
             spare: Mutex::new(spare),
+            supply: Arc::new(Supply::new()),
         }
     }
 

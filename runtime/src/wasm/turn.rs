@@ -2,6 +2,7 @@
 //! what may be read.
 
 mod effects;
+mod growth;
 mod links;
 mod reads;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
 use super::effects::{Effects, Pending};
+use super::instance::Failure;
+use super::memory::Share;
 use super::plain::{Space, Spacious};
 use super::table::{Held, Holdings};
 use crate::address::{ActorId, Address, NodeId};
@@ -61,6 +64,12 @@ pub trait Reads: Send + Sync {
 
     /// A turn has gone on for so many ticks, and holds up other actors: true to let it go on.
     fn overran(&self, ticks: u64) -> bool;
+
+    /// There is little memory left: actors that rest should make room.
+    fn lacks_memory(&self);
+
+    /// A turn waits for memory: others are not to wait for it.
+    fn waits_for_memory(&self);
 }
 
 /// The sizes that hold for one actor.
@@ -77,6 +86,19 @@ pub struct Budget {
     pub node: Arc<Limits>,
 }
 
+/// What a guest is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// It is instantiated.
+    New,
+    /// `start` or `handle`: nothing else has effects.
+    Turn,
+    /// `save`.
+    Save,
+    /// `restore`.
+    Restore,
+}
+
 /// One actor's side of the contract, alive as long as its instance.
 pub struct Turn {
     pub(super) holds: Holdings,
@@ -87,15 +109,23 @@ pub struct Turn {
     pub(super) budget: Budget,
     pub(super) inlet: Inlet,
     pub(super) reads: Arc<dyn Reads>,
-    pub(super) memory_refused: Option<usize>,
+    /// What its memory takes of the node's.
+    pub(super) share: Option<Share>,
+    /// Bytes of its memory.
+    pub(super) memory: usize,
+    /// They are more than they were.
+    pub(super) growth_is_news: bool,
+    /// Bytes that it may have while it is saved.
+    pub(super) most_saving: usize,
+    /// Why its memory did not grow.
+    pub(super) refused: Option<Failure>,
     /// Its memory is no longer as it was linked.
     pub(super) grown: bool,
     /// Ticks since this activation began.
     pub(super) ticks: u64,
     /// Turns of this activation.
     pub(super) turns: u32,
-    /// Effects are refused outside `start` and `handle`.
-    pub(super) open: bool,
+    pub(super) call: Call,
     /// A read that failed is the turn's failure, not an empty answer.
     pub(super) fault: Option<String>,
     /// Why the guest says that this turn fails.
@@ -120,11 +150,15 @@ impl Turn {
             budget,
             inlet,
             reads,
-            memory_refused: None,
+            share: None,
+            memory: 0,
+            growth_is_news: false,
+            most_saving: 0,
+            refused: None,
             grown: false,
             ticks: 0,
             turns: 1,
-            open: false,
+            call: Call::New,
             fault: None,
             failing: None,
             space: None,
@@ -179,7 +213,7 @@ impl Turn {
             + effects.log.len()
             + effects.links.len();
         match () {
-            () if !self.open => Err(Refusal::Denied),
+            () if self.call != Call::Turn => Err(Refusal::Denied),
             () if count >= self.budget.node.effects.saturating_mul(self.turns as usize) => {
                 Err(Refusal::OverLimit)
             }

@@ -22,6 +22,7 @@ pub struct Probe {
     held: BTreeMap<String, Address>,
     waiting: Option<Address>,
     brittle: Brittle,
+    ballast: Vec<u8>,
 }
 
 /// Whether saving the probe traps.
@@ -54,6 +55,7 @@ impl Actor for Probe {
             held: BTreeMap::new(),
             waiting: None,
             brittle: Brittle::default(),
+            ballast: Vec::new(),
         };
         let steps: Option<Vec<Step>> = cx.get(AT_START)?;
         probe.run(steps.unwrap_or_default(), cx)?;

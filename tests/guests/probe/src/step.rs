@@ -99,8 +99,10 @@ pub enum Step {
     Loop,
     /// Works for so many rounds.
     Spin(u64),
-    /// Asks for so many MiB of memory.
+    /// Asks for so many MiB of memory, and gives them back.
     Allocate(usize),
+    /// Keeps so many MiB.
+    Hold(usize),
 }
 
 impl Probe {
@@ -189,6 +191,7 @@ impl Probe {
             Step::Spin(rounds) => (0..rounds).for_each(|round| {
                 std::hint::black_box(round);
             }),
+            Step::Hold(mib) => self.ballast = vec![1; mib << 20],
             Step::Allocate(mib) => drop(std::hint::black_box(vec![1_u8; mib << 20])),
             other => self.talk(other, cx)?,
         }
