@@ -157,6 +157,47 @@ fn a_child_that_crashes_comes_back_and_one_given_up_is_told_of() {
 }
 
 #[test]
+fn a_child_has_the_budgets_of_its_grant() {
+    let lab = family(
+        "max = 1, mailbox = 2, memory = \"1MiB\", storage = \"1KiB\", turn = \"50ms\", \
+         restart = { when = \"never\" }",
+    );
+    lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Ask": ["one", 2, 60_000, ["Count"]]}]));
+    lab.hears("p", "answer 2: 1");
+    let send = |token: u64| json!({"Send": ["one", token, ["Count"]]});
+    lab.say("p", json!([send(3), send(4), send(5)]));
+    lab.hears("p", "undelivered 5: MailboxFull");
+    lab.say("p", json!([{"Ask": ["one", 6, 60_000, [{"Fill": ["key", 2000]}]]}]));
+    lab.hears("p", "answer 6: writing a durable value: the actor's storage quota would be passed");
+    lab.say("p", json!([{"Ask": ["one", 7, 60_000, [{"Allocate": 2}]]}]));
+    lab.hears("p", "answer 7: OverBudget");
+    lab.hears("p", "down 1: OverBudget");
+    lab.say("p", json!([{"Spawn": ["kid", "two", 8]}, {"Ask": ["two", 9, 60_000, ["Loop"]]}]));
+    lab.hears("p", "answer 9: OverBudget");
+}
+
+#[test]
+fn a_child_has_children_of_its_own_if_its_grant_has() {
+    let pin = "{ pin = \"bench:heater\", safe = \"low\" }";
+    let lab = family(&format!(
+        "max = 1, grant = {{ kid = {{ spawn = \"$probe\", max = 1, grant = {{ pin = {pin} }} }} }}"
+    ));
+    lab.say(
+        "p",
+        json!([{"Spawn": ["kid", "one", 1]}, {"Ask": ["one", 2, 60_000, [
+            {"Spawn": ["kid", "two", 1]}, {"Send": ["two", 2, [{"Drive": ["pin", true]}]]},
+        ]]}]),
+    );
+    lab.hears("p", "answer 2: ");
+    lab.pin_becomes("heater", "high");
+    until_children(&lab, 2);
+    lab.node.run(&["stop", "p"]).unwrap();
+    until_children(&lab, 0);
+    let pins = lab.node.json(&["ls", "pins"]).unwrap();
+    assert_eq!(pins, json!([]), "the pin is free again");
+}
+
+#[test]
 fn a_parent_that_stops_or_crashes_takes_its_children_along() {
     let lab = family("max = 3");
     let spawn = json!([{"Spawn": ["kid", "one", 1]}, {"Spawn": ["kid", "two", 2]}]);

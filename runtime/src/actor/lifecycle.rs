@@ -193,8 +193,8 @@ impl Scheduler {
 
     /// Lets go of an actor's devices; pins are driven to their safe level first.
     pub fn release_devices(&self, actor: &str, spec: &Spec) {
-        let children = spec.children.values().map(|child| &*child.spec);
-        for (name, held) in children.chain([spec]).flat_map(|spec| &spec.grants) {
+        spec.children.values().for_each(|child| self.release_devices(actor, &child.spec));
+        for (name, held) in &spec.grants {
             match held {
                 Held::Pin(pin) => {
                     if let Err(error) = self.devices.unclaim(PinId(*pin)) {

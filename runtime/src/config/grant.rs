@@ -7,13 +7,12 @@
 mod read;
 mod text;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Component, ConfigError};
+use super::{ActorConfig, ConfigError};
 use crate::address::Address;
 
 pub(super) use read::{check_name, component, exclusive, grants, name};
@@ -194,12 +193,10 @@ pub enum BusLine {
 /// Children that an actor may spawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildSpec {
-    /// Their code.
-    pub component: Component,
     /// How many may live at once; at least 1.
     pub max: usize,
-    /// What each is given, beside what its parent gives.
-    pub grants: BTreeMap<String, Grant>,
+    /// What holds for each. Its parent may give it more than these grants.
+    pub actor: ActorConfig,
 }
 
 /// Reads a grant from a command line, `"sensor:proc:loadavg"` or `{ pin = … }`. Relative paths

@@ -9,7 +9,9 @@ use toml::de::{DeTable, ValueDeserializer};
 
 use super::document::{Entry, Source, Table};
 use super::grant::{self, Grant};
-use super::{ActorConfig, ConfigError, LISTEN, Manifest, NodeConfig, Peer, Restart, When};
+use super::{
+    ActorConfig, Component, ConfigError, LISTEN, Manifest, NodeConfig, Peer, Restart, When,
+};
 use crate::limits::Limits;
 
 /// Most restarts within a window: they are remembered one by one.
@@ -161,8 +163,19 @@ fn actor(entry: &Entry<'_>) -> Result<ActorConfig, ConfigError> {
     let component =
         grant::component(&table.need("component", "a CID, or a path to a .wasm file")?)?;
     let grants = table.take("grant").map_or(Ok(BTreeMap::new()), |entry| grant::grants(&entry))?;
+    let actor = budgets(component, grants, &mut table)?;
+    table.finish()?;
+    Ok(actor)
+}
+
+/// Reads what holds for an actor beside its code and grants, from where those were read.
+pub(super) fn budgets(
+    component: Component,
+    grants: BTreeMap<String, Grant>,
+    table: &mut Table<'_>,
+) -> Result<ActorConfig, ConfigError> {
     let mailbox = table.take("mailbox").map(|entry| entry.number(1)).transpose()?;
-    let actor = ActorConfig {
+    Ok(ActorConfig {
         component,
         grants,
         mailbox: mailbox.map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
@@ -170,9 +183,7 @@ fn actor(entry: &Entry<'_>) -> Result<ActorConfig, ConfigError> {
         turn: table.take("turn").map(|entry| entry.duration()).transpose()?,
         storage: table.take("storage").map(|entry| entry.bytes()).transpose()?,
         restart: table.take("restart").map_or(Ok(Restart::default()), |entry| restart(&entry))?,
-    };
-    table.finish()?;
-    Ok(actor)
+    })
 }
 
 fn restart(entry: &Entry<'_>) -> Result<Restart, ConfigError> {

@@ -1,13 +1,14 @@
 //! From a component's name to a living actor: found here or fetched from a peer, checked, compiled
 //! once, started with its grants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Node, STARTED, lock};
 use crate::actor::{Actor, Spawner, Spec};
 use crate::address::NodeId;
+use crate::config::grant::Grant;
 use crate::config::{ActorConfig, Component};
 use crate::device::DeviceError;
 use crate::limits::Full;
@@ -129,8 +130,9 @@ impl Node {
         self.may_start(name)?;
         let (code, origin) = self.code(&config.component).await?;
         let mut children = BTreeMap::new();
-        for (grant, child) in grants_of_children(config) {
-            children.insert(grant, self.code(&child.component).await?.0);
+        for component in components_of_children(config) {
+            let (code, _) = self.code(component).await?;
+            children.insert(component.clone(), code);
         }
         let _one_at_a_time = self.deploying.lock().await;
         let (name, config) = (String::from(name), config.clone());
@@ -154,7 +156,7 @@ impl Node {
         name: &str,
         config: &ActorConfig,
         code: Arc<Code>,
-        children: &BTreeMap<String, Arc<Code>>,
+        children: &BTreeMap<Component, Arc<Code>>,
     ) -> Result<Arc<Actor>, DeployError> {
         self.may_start(name)?;
         let id = self.id_of(name)?;
@@ -338,11 +340,17 @@ impl Node {
     }
 }
 
-fn grants_of_children(
-    config: &ActorConfig,
-) -> impl Iterator<Item = (String, crate::config::grant::ChildSpec)> + '_ {
-    config.grants.iter().filter_map(|(name, grant)| match grant {
-        crate::config::grant::Grant::Child(child) => Some((name.clone(), child.clone())),
-        _ => None,
-    })
+/// What an actor's children run, and theirs.
+fn components_of_children(config: &ActorConfig) -> BTreeSet<&Component> {
+    let mut components = BTreeSet::new();
+    let mut parents = vec![config];
+    while let Some(parent) = parents.pop() {
+        for grant in parent.grants.values() {
+            if let Grant::Child(child) = grant {
+                components.insert(&child.actor.component);
+                parents.push(&child.actor);
+            }
+        }
+    }
+    components
 }

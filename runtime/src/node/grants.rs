@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{DeployError, Node};
 use crate::actor::{Child, Spec};
 use crate::address::{ActorId, Address, TopicId};
-use crate::config::ActorConfig;
 use crate::config::grant::Grant;
+use crate::config::{ActorConfig, Component};
 use crate::wasm::table::Held;
 use crate::wasm::{Code, World};
 
@@ -19,7 +19,7 @@ impl Node {
         actor: &str,
         spec: &mut Spec,
         config: &ActorConfig,
-        children: &BTreeMap<String, Arc<Code>>,
+        children: &BTreeMap<Component, Arc<Code>>,
     ) -> Result<(), DeployError> {
         for (name, grant) in &config.grants {
             if let Err(error) = self.give(id, actor, spec, name, grant, children) {
@@ -37,7 +37,7 @@ impl Node {
         spec: &mut Spec,
         name: &str,
         grant: &Grant,
-        children: &BTreeMap<String, Arc<Code>>,
+        children: &BTreeMap<Component, Arc<Code>>,
     ) -> Result<(), DeployError> {
         let refused = |why: &str| DeployError::Grant { name: name.into(), why: why.into() };
         let world = spec.code.world;
@@ -65,18 +65,11 @@ impl Node {
                 return Ok(());
             }
             Grant::Child(child) => {
-                let code = children.get(name).ok_or_else(|| refused("its code is missing"))?;
-                let config = ActorConfig {
-                    component: child.component.clone(),
-                    grants: child.grants.clone(),
-                    mailbox: None,
-                    memory: None,
-                    turn: None,
-                    storage: None,
-                    restart: config_restart(),
-                };
-                let mut made = self.spec(&config, code.clone());
-                self.grant(id, actor, &mut made, &config, &BTreeMap::new())?;
+                let config = &child.actor;
+                let code = children.get(&config.component);
+                let code = code.ok_or_else(|| refused("its code is missing"))?;
+                let mut made = self.spec(config, code.clone());
+                self.grant(id, actor, &mut made, config, children)?;
                 let child = Child { most: child.max, spec: Arc::new(made) };
                 spec.children.insert(name.into(), child);
                 Held::Child(name.into())
@@ -85,8 +78,4 @@ impl Node {
         spec.grants.push((name.into(), held));
         Ok(())
     }
-}
-
-fn config_restart() -> crate::config::Restart {
-    crate::config::Restart::default()
 }

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::{ChildSpec, Grant};
 use crate::config::document::{Entry, Source, Table};
+use crate::config::read::budgets;
 use crate::config::{Component, ConfigError};
 
 /// Longest name of an actor, a grant, a topic or a simulated line, in bytes: it travels in logs
@@ -137,16 +138,14 @@ fn child(code: &Entry<'_>, table: &mut Table<'_>, depth: usize) -> Result<ChildS
     }
     let most = table.need("max", "how many children may live at once, max = 10")?;
     let max = usize::try_from(most.number(1)?).unwrap_or(usize::MAX);
-    let grants = match table.take("grant") {
-        Some(entry) => nested(&entry, depth + 1)?,
-        None => BTreeMap::new(),
-    };
-    if let Some(held) = grants.values().find_map(Grant::exclusive).filter(|_| max > 1) {
+    let grants = table.take("grant").map(|entry| nested(&entry, depth + 1)).transpose()?;
+    let actor = budgets(component(code)?, grants.unwrap_or_default(), table)?;
+    if let Some(held) = actor.grants.values().find_map(Grant::exclusive).filter(|_| max > 1) {
         let what =
             format!("{max} children cannot share {held}: write max = 1, or grant it to the parent");
         return Err(code.error(what));
     }
-    Ok(ChildSpec { component: component(code)?, max, grants })
+    Ok(ChildSpec { max, actor })
 }
 
 /// Refuses a pin or a bus device that is granted twice; remembers what was seen in `held`.
@@ -156,7 +155,7 @@ pub(in crate::config) fn exclusive(
     held: &mut BTreeSet<String>,
 ) -> Result<(), ConfigError> {
     if let Grant::Child(child) = grant {
-        child.grants.values().try_for_each(|grant| exclusive(entry, grant, held))?;
+        child.actor.grants.values().try_for_each(|grant| exclusive(entry, grant, held))?;
     }
     match grant.exclusive() {
         Some(what) if !held.insert(what.clone()) => Err(entry.error(format!(

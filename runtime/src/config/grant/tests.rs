@@ -56,6 +56,14 @@ fn each_form_is_read_and_survives_its_text() {
     read("{ i2c = \"bench:x?registers=r.csv\", at = 118 }");
     read("{ i2c = \"/dev/i2c-1\", at = 0x76 }");
     read("{ spawn = \"worker.wasm\", max = 10 }");
+    let child = read(
+        "{ spawn = \"w\", max = 2, mailbox = 8, memory = \"1MiB\", turn = \"20ms\", \
+         storage = \"4KiB\", restart = { when = \"never\" } }",
+    );
+    let Grant::Child(ChildSpec { actor, .. }) = child else { panic!("{child}") };
+    assert_eq!((actor.mailbox, actor.memory, actor.storage), (Some(8), Some(1 << 20), Some(4096)));
+    assert_eq!((actor.turn, actor.restart.max), (Some(Duration::from_millis(20)), 5));
+    assert_eq!(actor.restart.when, crate::config::When::Never);
     read(
         "{ spawn = \"w\", max = 1, grant = { t = \"topic:t\", d = { spawn = \"v\", max = 2 }, \
          p = { pin = \"bench:p\", safe = \"low\" } } }",
@@ -103,6 +111,8 @@ fn what_is_no_grant_is_refused_with_the_forms() {
     refused("{ i2c = \"bench:x\", at = 0x80 }", &["0x08 to 0x77"]);
     refused("{ i2c = \"bench:x\" }", &["`at` is missing"]);
     refused("{ spawn = \"w\" }", &["`max` is missing"]);
+    refused("{ spawn = \"w\", max = 1, memory = 5 }", &["memory"]);
+    refused("{ spawn = \"w\", max = 1, moss = 5 }", &["moss"]);
     let deep =
         "{ spawn = \"w\", max = 1, grant = { c = ".repeat(20) + "\"links\"" + &" } }".repeat(20);
     refused(&deep, &["nested deeper"]);

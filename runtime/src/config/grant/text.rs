@@ -7,8 +7,8 @@ use super::{
     BusLine, BusSpec, ChildSpec, Direction, Edges, Grant, PinLine, PinSpec, ProcReading, Pull,
     SensorSource, SensorSpec,
 };
-use crate::config::Component;
 use crate::config::units::duration_text;
+use crate::config::{ActorConfig, Component, Restart, When};
 
 impl Display for Grant {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -111,18 +111,46 @@ impl Display for BusSpec {
 
 impl Display for ChildSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let component = match &self.component {
+        let ActorConfig { component, grants, mailbox, memory, turn, storage, restart } =
+            &self.actor;
+        let component = match component {
             Component::Cid(cid) => cid.clone(),
             Component::Path(file) => path(file),
         };
         write!(f, "{{ spawn = {}, max = {}", quoted(&component), self.max)?;
-        for (at, (name, grant)) in self.grants.iter().enumerate() {
+        if let Some(letters) = mailbox {
+            write!(f, ", mailbox = {letters}")?;
+        }
+        for (name, bytes) in [("memory", memory), ("storage", storage)] {
+            if let Some(bytes) = bytes {
+                write!(f, ", {name} = \"{bytes}B\"")?;
+            }
+        }
+        if let Some(turn) = turn {
+            write!(f, ", turn = \"{}\"", duration_text(*turn))?;
+        }
+        if *restart != Restart::default() {
+            let Restart { when, max, within } = restart;
+            let within = duration_text(*within);
+            write!(f, ", restart = {{ when = {when}, max = {max}, within = \"{within}\" }}")?;
+        }
+        for (at, (name, grant)) in grants.iter().enumerate() {
             f.write_str(if at == 0 { ", grant = { " } else { ", " })?;
             let text = grant.to_string();
             let value = if text.starts_with('{') { text } else { quoted(&text) };
             write!(f, "{} = {value}", quoted(name))?;
         }
-        f.write_str(if self.grants.is_empty() { " }" } else { " } }" })
+        f.write_str(if grants.is_empty() { " }" } else { " } }" })
+    }
+}
+
+impl Display for When {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Always => "\"always\"",
+            Self::Failed => "\"failed\"",
+            Self::Never => "\"never\"",
+        })
     }
 }
 
