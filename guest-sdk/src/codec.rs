@@ -63,8 +63,13 @@ pub(crate) fn decode_letter<T: DeserializeOwned>(body: &[u8], carried: &[u32]) -
 
 /// Encodes what stays with the actor: state, durable values, timers.
 pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
+    encode_in(Vec::new(), value)
+}
+
+/// As [`encode`], in an empty buffer.
+pub(crate) fn encode_in(buffer: Vec<u8>, value: &impl Serialize) -> Result<Vec<u8>> {
     let before = CARRIED.replace(None);
-    let body = encode_plain(value);
+    let body = encode_into(buffer, value);
     CARRIED.set(before);
     body
 }
@@ -110,10 +115,6 @@ thread_local! {
     static CARRIED: RefCell<Option<Vec<u32>>> = const { RefCell::new(None) };
     static SEEN: Cell<u64> = const { Cell::new(0) };
     static LETTER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-fn encode_plain(value: &impl Serialize) -> Result<Vec<u8>> {
-    encode_into(Vec::new(), value)
 }
 
 fn encode_into(buffer: Vec<u8>, value: &impl Serialize) -> Result<Vec<u8>> {

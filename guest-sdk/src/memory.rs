@@ -122,6 +122,8 @@ unsafe impl GlobalAlloc for AtHand {
 
 /// WebAssembly's.
 const PAGE: usize = 64 << 10;
+/// What `edge-host build` links, in bytes.
+const LINKED: usize = 256 << 10;
 /// What the allocator is given ends at a multiple of this: a page of the host's.
 const STRIDE: usize = 4 << 10;
 /// More than an allocation's own bytes that a heap needs to fit it, its own lists included.
@@ -165,6 +167,11 @@ unsafe impl Source for InPlace {
         };
         talc.source.end.map(drop).ok_or(())
     }
+}
+
+/// Bytes of memory, if there are more than `edge-host build` links.
+pub fn grown() -> usize {
+    Some(memory_size::<0>() * PAGE).filter(|bytes| *bytes > LINKED).unwrap_or(0)
 }
 
 fn heap_base() -> *mut u8 {

@@ -1,8 +1,8 @@
 //! Actors: identity, mailbox, state, behaviour, supervision; and the scheduler that runs them.
 //!
 //! A worker takes an actor off its run queue and runs one activation: up to a batch of messages,
-//! one turn each, then one commit. No actor runs on two threads at once: it is in a run queue or
-//! in an activation, never both, and its body is locked besides.
+//! one turn each, then one commit. No actor runs on two threads at once: it is in a run queue, in
+//! an activation or with the parker, never in two of them, and its body is locked besides.
 
 mod activation;
 pub(crate) mod aside;

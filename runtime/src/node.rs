@@ -371,8 +371,8 @@ impl Reads for Reader {
         crate::actor::lacks_memory();
     }
 
-    fn waits_for_memory(&self) {
-        crate::actor::waits_for_memory();
+    fn waits_for_memory(&self) -> bool {
+        crate::actor::waits_for_memory()
     }
 }
 

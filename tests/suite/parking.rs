@@ -67,6 +67,25 @@ fn a_parked_actor_takes_other_code_and_its_end_is_told() {
 }
 
 #[test]
+fn an_actor_that_is_mostly_state_is_parked_and_woken_past_its_budget() {
+    // `PARK=1` would park it at once.
+    let actor = "component = \"$probe\"\nmemory = \"8MiB\"\n";
+    let limits = "[limits]\npark-ms = 200\nsave-bytes = 6000000\n";
+    let lab = Lab::new(&format!("{limits}[actor.a]\n{actor}[actor.b]\n{actor}"));
+    assert_eq!(lab.say("a", json!([{"Hold": 5}, "Count"])), ["1"]);
+    assert_eq!(lab.say("b", json!([{"Hold": 7}, "Count"])), ["1"]);
+    lab.becomes("a", |row| row.state == "parked");
+    assert_eq!(lab.say("a", json!(["Count"])), ["2"]);
+    // The other's state is more than may be saved: it stays as it is, however often that is tried.
+    lab.becomes("a", |row| row.state == "parked");
+    assert_eq!(lab.say("b", json!(["Count"])), ["2"]);
+    for name in ["a", "b"] {
+        let row = lab.actor(name);
+        assert_eq!((row.incarnations, row.last_failure), (1, None), "{name}");
+    }
+}
+
+#[test]
 fn more_actors_live_on_a_node_than_instances_fit() {
     // Under pressure, long before their time: `PARK=1` would take the pressure away.
     let lab = lab("live = 10\nmailbox = 256\npark-ms = 60000");

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::asks::Asks;
+use super::status::Doing;
 use super::worker::SLICE;
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::mailbox::{Mail, Message, Place};
@@ -240,12 +241,18 @@ impl Scheduler {
             return self.enqueue(actor);
         }
         actor.journal().write(format!("{}: {}", failure.reason, failure.why));
+        let (name, reason, why) = (actor.name(), failure.reason, &failure.why);
+        tracing::info!(actor = &*name, %reason, "an incarnation failed: {why}");
         if count == 1 {
             self.blame(actor, body, failure);
         }
-        if !failure.starved {
-            self.count_crash(actor, body);
+        if failure.starved {
+            // No restart of its own making: it waits for the node, as long as that takes.
+            let now = self.clock.now();
+            actor.does(Doing::WaitingForRoom);
+            return self.back_off(actor, body, now + self.limits.restart(), now);
         }
+        self.count_crash(body);
         if self.quarantined(&body.code.cid) {
             let why = format!(
                 "{} crashed {} times within {} s on this node and is in quarantine: mend it, \
@@ -302,7 +309,7 @@ impl Scheduler {
         }
     }
 
-    fn count_crash(&self, actor: &Actor, body: &Body) {
+    fn count_crash(&self, body: &Body) {
         let mut crashes = lock(&self.crashes);
         let now = self.clock.now();
         if crashes.len() >= COMPONENTS {
@@ -310,6 +317,5 @@ impl Scheduler {
         }
         crashes.entry(body.code.cid).or_default().note(now, &self.limits);
         drop(crashes);
-        tracing::info!(actor = &*actor.name(), "an incarnation failed");
     }
 }

@@ -204,7 +204,7 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
                     body.phase = Phase::Ready;
                     let (effects, handled) = (committing.effects, committing.messages.len());
                     scheduler.release(&actor, &mut body.asks, effects, handled, now);
-                    // To be parked at once calls the guest, which is a worker's to do.
+                    // To be parked at once calls the guest, and would hold other commits up.
                     match scheduler.limits.park_ms {
                         0 => scheduler.enqueue(&actor),
                         _ => scheduler.rest(&actor, &mut body),

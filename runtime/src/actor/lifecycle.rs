@@ -105,7 +105,10 @@ impl Scheduler {
                 Ok(new)
             });
             match renewed {
-                Ok(new) => body.instance = Some(Box::new(new)),
+                Ok(new) => {
+                    self.note_growth(actor, new.grown());
+                    body.instance = Some(Box::new(new));
+                }
                 Err(why) => {
                     actor.journal().write(format!("not swapped for {}: {why}", code.cid));
                     let broken = old.is_broken();

@@ -50,6 +50,8 @@ impl Scheduler {
             Err(failure) => {
                 let broken = instance.is_broken();
                 body.instance = Some(instance);
+                // Others are asked before it, until it has grown again.
+                self.note_growth(actor, 0);
                 if broken {
                     actor.journal().write(format!("it can't be saved for parking: {failure}"));
                     // The next message begins it again from its durable state.
@@ -122,10 +124,17 @@ impl Scheduler {
         now: Duration,
     ) -> bool {
         let most = self.limits.live + self.limits.live / ROOM;
-        if lock(&self.instances).len() < most {
+        let live = lock(&self.instances).len();
+        if live < most {
             return false;
         }
-        actor.does(Doing::WaitingForRoom);
+        // Of children there may be very many, and each log takes more than its actor.
+        if actor.does(Doing::WaitingForRoom) && actor.parent().is_none() {
+            actor.journal().write(format!(
+                "it waits until another actor is parked: {live} live, and the memory plan or the \
+                limit `live` allows no more"
+            ));
+        }
         self.wait_for_room(actor, body, now);
         true
     }
@@ -181,13 +190,14 @@ impl Scheduler {
                     Reverse((missing && *grown > 0, *idle))
                 });
             }
-            self.threads.begin_work();
-            for (number, (idle, _, actor)) in resting.into_iter().enumerate() {
-                if idle >= after || number < pressed {
-                    self.park_at_rest(&actor);
-                }
+            let resting = resting.into_iter().enumerate();
+            let chosen = resting.filter(|(number, (idle, ..))| idle >= &after || *number < pressed);
+            let mut chosen = chosen.map(|(_, (.., actor))| actor).peekable();
+            if chosen.peek().is_some() {
+                self.threads.begin_work();
+                chosen.for_each(|actor| self.park_at_rest(&actor));
+                self.threads.end_work();
             }
-            self.threads.end_work();
             thread::park_timeout(look);
         }
     }

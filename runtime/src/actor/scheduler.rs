@@ -83,7 +83,7 @@ pub struct Scheduler {
     alive: AtomicUsize,
     /// Those with an instance.
     pub(super) instances: Mutex<HashMap<ActorId, Live, IdHash>>,
-    /// An actor found no memory for its instance.
+    /// An actor found no memory, or little, for its instance or to grow.
     pub(super) pressed: AtomicBool,
     /// Bytes that parked actors have saved.
     pub(super) saved: AtomicU64,

@@ -60,8 +60,8 @@ struct Here {
 enum Beside {
     /// It is past its slice. Setting the flag cuts it off.
     Long(Arc<AtomicBool>),
-    /// It had to wait for memory.
-    Waited,
+    /// It waits for memory, or did a moment ago.
+    Waits,
 }
 
 thread_local! {
@@ -115,7 +115,14 @@ pub fn overran(ticks: u64) -> bool {
     HERE.with_borrow_mut(|here| {
         match &here.beside {
             Some(Beside::Long(cut_off)) => return !cut_off.load(Ordering::Relaxed),
-            Some(Beside::Waited) => return true,
+            Some(Beside::Waits) => {
+                // It has what it waited for, and is past its slice as any other.
+                if let Some(scheduler) = here.scheduler.upgrade() {
+                    scheduler.threads.waiting.fetch_sub(1, Ordering::Relaxed);
+                    here.beside = Some(Beside::Long(scheduler.is_long()));
+                }
+                return true;
+            }
             None => {}
         }
         if ticks >= SLICE
@@ -138,16 +145,20 @@ pub fn lacks_memory() {
 }
 
 /// A turn on this thread waits for memory, and will for a while: its worker's other actors are not
-/// to wait for it.
-pub fn waits_for_memory() {
+/// to wait for it. False: it was past its slice before, and is cut off.
+pub fn waits_for_memory() -> bool {
     HERE.with_borrow_mut(|here| {
+        if let Some(Beside::Long(cut_off)) = &here.beside {
+            return !cut_off.load(Ordering::Relaxed);
+        }
         if here.beside.is_none()
             && let Some(queue) = RunQueue::of_this_thread()
             && let Some(scheduler) = here.scheduler.upgrade()
         {
-            here.beside = scheduler.may_wait(&queue).then_some(Beside::Waited);
+            here.beside = scheduler.may_wait(&queue).then_some(Beside::Waits);
         }
-    });
+        true
+    })
 }
 
 impl Threads {
@@ -217,7 +228,7 @@ impl Scheduler {
             Some(Beside::Long(own)) => {
                 lock(&self.threads.long).retain(|other| !Arc::ptr_eq(other, &own));
             }
-            Some(Beside::Waited) => {
+            Some(Beside::Waits) => {
                 self.threads.waiting.fetch_sub(1, Ordering::Relaxed);
             }
             None => {}

@@ -21,7 +21,8 @@ pub trait Owner: Send + Sync {
     /// Itself, for who knows what it is.
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 
-    /// Puts it into its run queue. The mailbox calls this once for each time it leaves its rest.
+    /// Puts it into its run queue. The mailbox calls this once for each time it leaves its rest
+    /// without being claimed.
     fn schedule(self: Arc<Self>);
 }
 

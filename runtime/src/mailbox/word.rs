@@ -3,8 +3,9 @@
 //! Any thread pushes; only the owner's runner takes. The word is `IDLE` (at rest, nothing waits),
 //! `SCHEDULED` (in a run queue or running, nothing came since it last looked), `CLOSED`, or the
 //! newest of a list of nodes, newest first (a Treiber stack that is only ever emptied whole, so
-//! that the ABA problem can't arise). Whoever moves the word away from `IDLE` schedules the owner:
-//! it is in a run queue once, and no wake-up is lost. `tests/model` checks that with loom.
+//! that the ABA problem can't arise). Whoever moves the word away from `IDLE` schedules the owner,
+//! or runs it: it is in a run queue once, and no wake-up is lost. `tests/model` checks that with
+//! loom.
 
 #![allow(unsafe_code, reason = "an intrusive list; its safety is argued at each use")]
 

@@ -71,13 +71,14 @@ impl Guest {
         }
     }
 
-    /// `save` of the behaviour.
+    /// `save` of the behaviour, of so many bytes at most.
     pub fn save<T: Spacious>(
         &self,
         store: &mut Store<T>,
+        most: usize,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
         match self {
-            Self::Plain(guest) => guest.save(store),
+            Self::Plain(guest) => guest.save(store, most),
             Self::Layered(guest) => guest.edge_actor_behaviour().call_save(store),
         }
     }

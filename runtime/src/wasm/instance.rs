@@ -122,7 +122,7 @@ impl Instance {
         self.begin(Call::Save);
         let _saving = self.store.data_mut().saves()?;
         let most = self.store.data().budget.node.save_bytes;
-        let called = self.guest.save(&mut self.store);
+        let called = self.guest.save(&mut self.store, most);
         let state = self.answer(called)?;
         if state.len() > most {
             let why =
@@ -135,6 +135,10 @@ impl Instance {
     /// Takes up saved state, in place of `start`.
     pub fn restore(&mut self, now: Now, state: &[u8], writer: &str) -> Result<(), Failure> {
         self.begin(Call::Restore);
+        // The guest may have the saved state beside what it reads from it, and a list that grows
+        // thereby twice more.
+        let turn = self.store.data_mut();
+        turn.most = turn.budget.memory + 4 * state.len();
         let called = self.guest.restore(&mut self.store, time(now), state, writer);
         self.answer(called)
     }
@@ -190,7 +194,6 @@ impl Instance {
         turn.call = call;
         turn.fault = None;
         turn.failing = None;
-        turn.refused = None;
         turn.ticks = 0;
         turn.turns = 1;
         turn.waits = 0;
@@ -247,7 +250,7 @@ fn time(now: Now) -> wit::Now {
 
 fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
     if let Some(refused) = &turn.refused {
-        return refused.clone();
+        return Failure::clone(refused);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) if !turn.is_over() => Failure::over_budget(

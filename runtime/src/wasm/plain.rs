@@ -210,15 +210,19 @@ impl Guest {
         }
     }
 
-    /// `save` of the behaviour.
+    /// `save` of the behaviour; a state of more bytes is not copied.
     pub fn save<T: Spacious>(
         &self,
         store: &mut Store<T>,
+        most: usize,
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
         let save = &self.exports.save;
         let function: TypedFunc<(), u32> = function(&self.instance, store, &save.function)?;
         let at = function.call(&mut *store, ())?;
         let outcome = match self.outcome(store, at)? {
+            Ok((_, length)) if length as usize > most => {
+                Err(format!("its saved state has {length} bytes, over save-bytes = {most}"))
+            }
             Ok((place, length)) => Ok(open(&mut *store)?.1.list(place, length)?.to_vec()),
             Err(why) => Err(why),
         };

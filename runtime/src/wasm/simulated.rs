@@ -104,7 +104,7 @@ impl Machine for Simulated {
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
         let mut desk = Desk::default();
-        self.with(&mut desk, |store, guest| guest.save(store))
+        self.with(&mut desk, |store, guest| guest.save(store, usize::MAX))
     }
 
     fn restore(&mut self, now: sim::Now, state: &[u8], desk: &mut Desk) -> Result<(), String> {

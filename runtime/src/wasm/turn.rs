@@ -68,8 +68,8 @@ pub trait Reads: Send + Sync {
     /// There is little memory left: actors that rest should make room.
     fn lacks_memory(&self);
 
-    /// A turn waits for memory: others are not to wait for it.
-    fn waits_for_memory(&self);
+    /// A turn waits for memory, and others are not to wait for it: true to let it go on.
+    fn waits_for_memory(&self) -> bool;
 }
 
 /// The sizes that hold for one actor.
@@ -115,10 +115,10 @@ pub struct Turn {
     pub(super) memory: usize,
     /// They are more than they were.
     pub(super) growth_is_news: bool,
-    /// Bytes that it may have while it is saved.
-    pub(super) most_saving: usize,
-    /// Why its memory did not grow.
-    pub(super) refused: Option<Failure>,
+    /// Bytes that it may have while it is saved or restored, if that is more than its budget.
+    pub(super) most: usize,
+    /// Why its memory did not grow: the call trapped, and the instance is not used again.
+    pub(super) refused: Option<Box<Failure>>,
     /// Its memory is no longer as it was linked.
     pub(super) grown: bool,
     /// Ticks since this activation began.
@@ -153,7 +153,7 @@ impl Turn {
             share: None,
             memory: 0,
             growth_is_news: false,
-            most_saving: 0,
+            most: 0,
             refused: None,
             grown: false,
             ticks: 0,

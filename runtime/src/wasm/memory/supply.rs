@@ -33,6 +33,8 @@ pub(in crate::wasm) struct Supply {
     grown: AtomicU64,
     /// Instances so far.
     made: AtomicUsize,
+    /// The process had too much when it was last looked at: it is at each instance then.
+    full: AtomicBool,
     /// `/proc/self/statm` (proc_pid_statm(5)).
     statm: Option<File>,
     page: u64,
@@ -74,6 +76,7 @@ impl Supply {
             saves: AtomicBool::new(false),
             grown: AtomicU64::new(0),
             made: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
             statm: File::open("/proc/self/statm").ok(),
             page: rustix::param::page_size() as u64,
         }
@@ -96,10 +99,14 @@ impl Supply {
         Some(resident.saturating_sub(shared) * self.page)
     }
 
-    /// What is left when the process has so many more.
+    /// What is left when the process has so many more; what one may take to be saved is not for
+    /// others.
     fn left(&self, more: u64) -> Result<Left, Short> {
-        let process = self.process.load(Ordering::Relaxed);
-        left(process, self.own().unwrap_or(0).saturating_add(more)).ok_or(Short::Now)
+        let saving = self.saving.load(Ordering::Relaxed);
+        let most = self.process.load(Ordering::Relaxed).saturating_sub(saving);
+        let left = left(most, self.own().unwrap_or(0).saturating_add(more));
+        self.full.store(left.is_none(), Ordering::Relaxed);
+        left.ok_or(Short::Now)
     }
 }
 
@@ -123,11 +130,13 @@ impl Share {
         let supply = &self.supply;
         if more == 0 {
             let is_new = current == 0;
-            let looks = is_new && supply.made.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK);
+            let looks = is_new
+                && (supply.made.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK)
+                    || supply.full.load(Ordering::Relaxed));
             return if looks { supply.left(0) } else { Ok(Left::Plenty) };
         }
         let most = supply.guests.load(Ordering::Relaxed);
-        if more > most {
+        if self.bytes + more > most {
             return Err(Short::Ever { most });
         }
         let of_process = supply.left(more)?;
@@ -139,6 +148,13 @@ impl Share {
             }
             Err(_) => Err(Short::Now),
         }
+    }
+
+    /// As [`Share::grow`], whether there is so much or not.
+    pub(in crate::wasm) fn overdraw(&mut self, current: usize, wanted: usize) {
+        let more = beyond(wanted) - beyond(current).min(beyond(wanted));
+        self.supply.grown.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
     }
 
     /// A guest whose memory has so many bytes is to be saved, which may take `more` meanwhile.
@@ -185,7 +201,7 @@ mod tests {
 
     fn supply(process: u64, guests: u64) -> Arc<Supply> {
         let supply = Supply::new();
-        supply.set(Bytes { process, guests, saving: guests });
+        supply.set(Bytes { process, guests, saving: guests.min(4 << 20) });
         Arc::new(supply)
     }
 
@@ -198,8 +214,14 @@ mod tests {
         assert_eq!(other.grow(0, 2 * MIB), Err(Short::Now), "the first has three of four");
         assert_eq!(other.grow(0, PLANNED + MIB), Ok(Left::Little));
         assert_eq!(other.grow(0, 8 * MIB), Err(Short::Ever { most: 4 << 20 }));
+        assert_eq!(
+            one.grow(PLANNED + 3 * MIB, PLANNED + 5 * MIB),
+            Err(Short::Ever { most: 4 << 20 })
+        );
+        other.overdraw(PLANNED + MIB, PLANNED + 2 * MIB);
         drop(one);
-        assert_eq!(other.grow(PLANNED + MIB, PLANNED + 2 * MIB), Ok(Left::Plenty));
+        let half = PLANNED + 2 * MIB + MIB / 2;
+        assert_eq!(other.grow(PLANNED + 2 * MIB, half), Ok(Left::Plenty));
         assert_eq!(other.grow(PLANNED + 2 * MIB, PLANNED + 3 * MIB), Ok(Left::Plenty));
         drop(other);
         assert_eq!(supply.grown.load(Ordering::Relaxed), 0);
@@ -228,7 +250,7 @@ mod tests {
         );
         let supply = supply(own / 2, u64::MAX);
         let grown = |_| Share::of(&supply).grow(0, PLANNED);
-        assert!((0..LOOK).map(grown).any(|left| left == Err(Short::Now)));
+        assert!((0..LOOK).map(grown).all(|left| left == Err(Short::Now)), "none passes by chance");
         assert_eq!(Share::of(&supply).grow(PLANNED, 2 * PLANNED), Err(Short::Now));
     }
 }

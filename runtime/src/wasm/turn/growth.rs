@@ -22,8 +22,9 @@ impl Turn {
     fn takes(&mut self, current: usize, wanted: usize) -> Result<(), Failure> {
         for waited in 0.. {
             let (call, Some(share)) = (self.call, &mut self.share) else { return Ok(()) };
-            if call == Call::Save {
-                // It has been taken for it.
+            if call == Call::Save && wanted <= self.most {
+                // There is room for that; if it can't be saved, it keeps it.
+                share.overdraw(current, wanted);
                 return Ok(());
             }
             match share.grow(current, wanted) {
@@ -45,8 +46,8 @@ impl Turn {
             if call != Call::Turn || self.is_over() {
                 break;
             }
-            if waited >= PATIENCE {
-                self.reads.waits_for_memory();
+            if waited >= PATIENCE && !self.reads.waits_for_memory() {
+                break;
             }
             std::thread::sleep(TICK);
         }
@@ -56,12 +57,12 @@ impl Turn {
         )))
     }
 
-    /// Takes what a guest may need to be saved: its state once more, and again while a list of it
-    /// is moved to where it has room to grow. A guest that is refused memory then is lost, so it is
-    /// not called before it has all that; on a failure it is as it was.
+    /// Takes what a guest may need to be saved: its state once more, and again while that is moved
+    /// to where it has room to grow. A guest that is refused memory then is lost, so it is not
+    /// called before there is so much; on a failure it is as it was.
     pub(in crate::wasm) fn saves(&mut self) -> Result<Option<Saving>, Failure> {
-        let more = 2 * self.memory.max(PLANNED);
-        self.most_saving = self.memory + more;
+        let more = (2 * self.memory).max(4 * PLANNED);
+        self.most = self.memory + more;
         loop {
             let Some(share) = &self.share else { return Ok(None) };
             match share.save(self.memory, more) {
@@ -84,7 +85,7 @@ impl Turn {
     /// Ends the guest with the reason at hand.
     fn refuse(&mut self, failure: Failure) -> wasmtime::Error {
         let error = wasmtime::format_err!("{}", failure.why);
-        self.refused = Some(failure);
+        self.refused = Some(Box::new(failure));
         error
     }
 }
@@ -108,8 +109,8 @@ impl ResourceLimiter for Turn {
             return Ok(false);
         }
         let most = match self.call {
-            Call::Save => self.most_saving.max(self.budget.memory),
-            Call::New | Call::Turn | Call::Restore => self.budget.memory,
+            Call::New | Call::Turn => self.budget.memory,
+            Call::Save | Call::Restore => self.budget.memory.max(self.most),
         };
         if desired > most {
             return Err(self.refuse(Failure::over_budget(format!(
@@ -124,6 +125,7 @@ impl ResourceLimiter for Turn {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.reads.lacks_memory();
         let why = format!("its memory can't grow: {}", one_line(&error));
         Err(self.refuse(match error.is::<Errno>() {
             true => Failure::starved(why),

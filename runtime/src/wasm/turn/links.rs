@@ -1,6 +1,6 @@
 //! What only some worlds have: a protocol's links, a driver's bus.
 
-use super::{LINK_FRAME_BYTES, Turn};
+use super::{Call, LINK_FRAME_BYTES, Turn};
 use crate::address::{NodeId, TopicId};
 use crate::device::BusError;
 use crate::wasm::bindings::driver::edge::actor::i2c;
@@ -57,6 +57,10 @@ impl i2c::Host for Turn {
     ) -> Result<Vec<u8>, i2c::Error> {
         use i2c::Error;
         let Some(Held::Bus(bus)) = self.holds.table.find(device) else { return Err(Error::Denied) };
+        // Transfers may block: only its turns have a thread for that.
+        if self.call != Call::Turn {
+            return Err(Error::Denied);
+        }
         if read as usize > self.budget.node.letter_bytes {
             return Err(Error::Overrun);
         }
