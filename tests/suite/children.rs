@@ -178,23 +178,16 @@ fn a_child_has_the_budgets_of_its_grant() {
 
 #[test]
 fn a_child_has_children_of_its_own_if_its_grant_has() {
-    let pin = "{ pin = \"bench:heater\", safe = \"low\" }";
-    let lab = family(&format!(
-        "max = 1, grant = {{ kid = {{ spawn = \"$probe\", max = 1, grant = {{ pin = {pin} }} }} }}"
-    ));
-    lab.say(
-        "p",
-        json!([{"Spawn": ["kid", "one", 1]}, {"Ask": ["one", 2, 60_000, [
-            {"Spawn": ["kid", "two", 1]}, {"Send": ["two", 2, [{"Drive": ["pin", true]}]]},
-        ]]}]),
-    );
+    let child = "kid = { spawn = \"$probe\", max = 1, grant = { w = \"actor:w\" } }";
+    let lab = family(&format!("max = 1, grant = {{ {child} }}"));
+    let told = json!({"Send": ["two", 2, [{"Send": ["w", 3, [{"Note": "from two"}]]}]]});
+    let spawn = json!([{"Spawn": ["kid", "two", 1]}, told]);
+    lab.say("p", json!([{"Spawn": ["kid", "one", 1]}, {"Ask": ["one", 2, 60_000, spawn]}]));
     lab.hears("p", "answer 2: ");
-    lab.pin_becomes("heater", "high");
+    lab.until("w", json!(["Noted"]), |noted| noted == ["from two"]);
     until_children(&lab, 2);
     lab.node.run(&["stop", "p"]).unwrap();
     until_children(&lab, 0);
-    let pins = lab.node.json(&["ls", "pins"]).unwrap();
-    assert_eq!(pins, json!([]), "the pin is free again");
 }
 
 #[test]

@@ -140,10 +140,18 @@ fn child(code: &Entry<'_>, table: &mut Table<'_>, depth: usize) -> Result<ChildS
     let max = usize::try_from(most.number(1)?).unwrap_or(usize::MAX);
     let grants = table.take("grant").map(|entry| nested(&entry, depth + 1)).transpose()?;
     let actor = budgets(component(code)?, grants.unwrap_or_default(), table)?;
-    if let Some(held) = actor.grants.values().find_map(Grant::exclusive).filter(|_| max > 1) {
-        let what =
-            format!("{max} children cannot share {held}: write max = 1, or grant it to the parent");
-        return Err(code.error(what));
+    if let Some(held) = actor.grants.values().find_map(Grant::exclusive) {
+        if max > 1 {
+            return Err(code.error(format!(
+                "{max} children cannot share {held}: write max = 1, or grant it to the parent"
+            )));
+        }
+        // One might still hold it while another's parent, too, is a new one.
+        if depth > 0 {
+            return Err(code.error(format!(
+                "a child's child cannot hold {held}: grant it to the child, or to another actor"
+            )));
+        }
     }
     Ok(ChildSpec { max, actor })
 }

@@ -113,6 +113,11 @@ fn what_is_no_grant_is_refused_with_the_forms() {
     refused("{ spawn = \"w\" }", &["`max` is missing"]);
     refused("{ spawn = \"w\", max = 1, memory = 5 }", &["memory"]);
     refused("{ spawn = \"w\", max = 1, moss = 5 }", &["moss"]);
+    let pin = "{ pin = \"bench:p\", safe = \"low\" }";
+    let child =
+        |max, grant: &str| format!("{{ spawn = \"w\", max = {max}, grant = {{ x = {grant} }} }}");
+    refused(&child(2, pin), &["2 children cannot share bench:p"]);
+    refused(&child(1, &child(1, pin)), &["a child's child cannot hold bench:p"]);
     let deep =
         "{ spawn = \"w\", max = 1, grant = { c = ".repeat(20) + "\"links\"" + &" } }".repeat(20);
     refused(&deep, &["nested deeper"]);
