@@ -10,7 +10,7 @@ pub mod tracer;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything: generous, the machine may be busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for something to become true, looking again and again; says what it was if it doesn't.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
