@@ -15,6 +15,8 @@ pub struct Instance<A> {
     clock: Clock,
 }
 
+/// Bytes of saved state that a node takes, if its limits don't say otherwise.
+const SAVED: usize = 4 << 20;
 /// The form of saved state. The actor's own part is its serialisation: fields that a later version
 /// adds need `#[serde(default)]`.
 const FORM: u8 = 0;
@@ -99,9 +101,9 @@ impl<A: Actor> Instance<A> {
 
     /// The volatile state.
     pub fn save(&self) -> Result<Vec<u8>> {
-        // Where memory is scarce, one that has grown is not to grow step by step: each step would
-        // take as much as all before it.
-        let buffer = Vec::with_capacity(grown());
+        // One that has grown is not to grow step by step once more, each time by as much as all
+        // before; nor by as much as it has, each time that it is tried to save it.
+        let buffer = Vec::with_capacity(grown().min(SAVED));
         codec::encode_in(buffer, &Saving { v: FORM, actor: &self.actor, clock: &self.clock })
     }
 

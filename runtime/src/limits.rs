@@ -227,11 +227,6 @@ impl Limits {
         Duration::from_millis(self.turn_ms)
     }
 
-    /// Longest wait before the first restart in a window.
-    pub fn restart(&self) -> Duration {
-        Duration::from_millis(self.restart_ms)
-    }
-
     /// Longest wait for a peer's first answer to anything.
     pub fn peer_patience(&self) -> Duration {
         Duration::from_millis(self.peer_patience_ms)

@@ -367,8 +367,8 @@ impl Reads for Reader {
         crate::actor::overran(ticks)
     }
 
-    fn lacks_memory(&self) {
-        crate::actor::lacks_memory();
+    fn lacks_memory(&self, only_grown: bool) {
+        crate::actor::lacks_memory(only_grown);
     }
 
     fn waits_for_memory(&self) -> bool {

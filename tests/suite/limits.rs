@@ -62,9 +62,8 @@ fn actors_that_grew_large_make_room_for_each_other() {
     for (kid, name) in names.iter().enumerate() {
         lab.say("p", json!([{"Spawn": ["kid", name, kid]}]));
     }
-    // Three times what there is, all at once; then of each what it remembers.
-    for (round, steps) in [json!([{"Allocate": 10}, "Count"]), json!(["Count"])].iter().enumerate()
-    {
+    // Eight times what there is, all at once; then of each what it remembers.
+    for (round, steps) in [json!([{"Allocate": 8}, "Count"]), json!(["Count"])].iter().enumerate() {
         let token = |kid| 1000 * (round + 1) + kid;
         for (kid, name) in names.iter().enumerate() {
             lab.say("p", json!([{"Ask": [name, token(kid), 60_000, steps]}]));
@@ -85,9 +84,9 @@ fn an_actor_that_would_grow_past_what_the_node_has_is_told_so_and_the_node_lives
     let lab = group.lab(&format!("{limits}[actor.a]\n{actor}[actor.b]\n{actor}"));
     assert_eq!(lab.fails("a", json!([{"Allocate": 200}])), "over-budget");
     lab.logs("a", "for what all its actors grow to: do with less");
-    // Each could have so much, but both at once can not: what is saved is too much to be parked.
-    assert_eq!(lab.say("a", json!([{"Hold": 50}, "Count"])), ["1"]);
-    assert_eq!(lab.fails("b", json!([{"Hold": 50}])), "over-budget");
+    // Each could have so much, but both at once can not: it is too large to be saved.
+    assert_eq!(lab.say("a", json!([{"Hold": 30}, "Count"])), ["1"]);
+    assert_eq!(lab.fails("b", json!([{"Hold": 30}])), "over-budget");
     lab.logs("b", "the node had none to give");
     assert_eq!(lab.say("a", json!(["Count"])), ["2"]);
     assert_eq!(lab.say("b", json!(["Count"])), ["1"]);

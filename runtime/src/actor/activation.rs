@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::asks::Asks;
+use super::parking::Press;
 use super::status::Doing;
 use super::worker::SLICE;
 use super::{Actor, Body, Phase, Scheduler, lock};
@@ -16,6 +17,8 @@ use crate::wasm::table::Holdings;
 use crate::wasm::turn::Turn;
 use crate::wasm::{Code, Failure, Instance, NoInstance, Now};
 
+/// How long an actor rests whose turn had to end for want of memory.
+const STARVED: Duration = Duration::from_secs(1);
 /// Components whose crashes are remembered, past it only those in quarantine; and components of
 /// which people were told something.
 const COMPONENTS: usize = 1024;
@@ -202,7 +205,7 @@ impl Scheduler {
             Turn::new(holds, stored, actor.spec.budget.clone(), actor.inlet(), self.reads.clone());
         let made = Instance::new(code, turn);
         if let Err(NoInstance::NotNow(_)) = made {
-            self.press();
+            self.press(Press::All);
         }
         made
     }
@@ -247,10 +250,10 @@ impl Scheduler {
             self.blame(actor, body, failure);
         }
         if failure.starved {
-            // No restart of its own making: it waits for the node, as long as that takes.
+            // No restart of its own making: it never stops for good for that.
             let now = self.clock.now();
             actor.does(Doing::WaitingForRoom);
-            return self.back_off(actor, body, now + self.limits.restart(), now);
+            return self.back_off(actor, body, now + STARVED, now);
         }
         self.count_crash(body);
         if self.quarantined(&body.code.cid) {

@@ -29,6 +29,17 @@ pub(super) struct Parked {
     state: Box<[u8]>,
 }
 
+/// Who is to make room for others.
+#[derive(Clone, Copy)]
+pub(super) enum Press {
+    /// Nobody.
+    None,
+    /// Those that have grown.
+    Grown,
+    /// Those, and then all others.
+    All,
+}
+
 /// An actor with an instance.
 pub(super) struct Live {
     actor: Arc<Actor>,
@@ -41,6 +52,10 @@ impl Scheduler {
     pub(super) fn park(&self, actor: &Arc<Actor>, body: &mut Body) {
         let Some(mut instance) = body.instance.take() else { return };
         match instance.save() {
+            Ok(state) if !self.room_for_saved(state.len()) => {
+                body.instance = Some(instance);
+                self.note_growth(actor, 0);
+            }
             Ok(state) => {
                 let holds = instance.into_holdings().rest();
                 self.keep(body, Parked { holds, state: state.into() });
@@ -96,7 +111,7 @@ impl Scheduler {
         {
             let holds = instance.into_holdings().rest();
             self.keep(body, Parked { holds, state });
-            self.press();
+            self.press(Press::Grown);
             return Err(NoInstance::NotNow(failure.why.clone()));
         }
         self.put_instance(actor, body, instance);
@@ -108,7 +123,7 @@ impl Scheduler {
         match why {
             NoInstance::Failed(failure) => self.failed(actor, body, failure, 0, now),
             NoInstance::NotNow(why) => {
-                if actor.does(Doing::WaitingForRoom) {
+                if actor.does(Doing::WaitingForRoom) && actor.parent().is_none() {
                     actor.journal().write(format!("it waits for an instance: {why}"));
                 }
                 self.wait_for_room(actor, body, now.monotonic);
@@ -174,8 +189,9 @@ impl Scheduler {
         // A park may be late by a quarter of its time.
         let look = (after / 4).max(Duration::from_millis(100));
         while lock(&self.committing).is_some() {
-            let missing = self.pressed.swap(false, Ordering::Relaxed);
-            self.engine.trim_memories(missing);
+            let press = self.pressed.swap(Press::None as u8, Ordering::Relaxed);
+            let missing = press > Press::None as u8;
+            self.engine.trim_memories(press == Press::All as u8);
             let now = self.clock.now();
             let live = lock(&self.instances).len();
             let mut resting = self.resting(now);
@@ -191,7 +207,10 @@ impl Scheduler {
                 });
             }
             let resting = resting.into_iter().enumerate();
-            let chosen = resting.filter(|(number, (idle, ..))| idle >= &after || *number < pressed);
+            let only_grown = press == Press::Grown as u8 && live < self.limits.live;
+            let chosen = resting.filter(|(number, (idle, grown, _))| {
+                *idle >= after || *number < pressed && (*grown > 0 || !only_grown)
+            });
             let mut chosen = chosen.map(|(_, (.., actor))| actor).peekable();
             if chosen.peek().is_some() {
                 self.threads.begin_work();
@@ -236,8 +255,8 @@ impl Scheduler {
     }
 
     /// There is too little memory: the parker is to make room, and more than there would be.
-    pub(super) fn press(&self) {
-        if !self.pressed.swap(true, Ordering::Relaxed) {
+    pub(super) fn press(&self, press: Press) {
+        if self.pressed.fetch_max(press as u8, Ordering::Relaxed) < press as u8 {
             self.wake_parker();
         }
     }

@@ -3,14 +3,14 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use tokio::sync::oneshot;
 
 use super::commit::{Committing, run_committer};
-use super::parking::Live;
+use super::parking::{Live, Press};
 use super::run_queue::RunQueue;
 use super::status::Doing;
 use super::worker::Threads;
@@ -83,8 +83,8 @@ pub struct Scheduler {
     alive: AtomicUsize,
     /// Those with an instance.
     pub(super) instances: Mutex<HashMap<ActorId, Live, IdHash>>,
-    /// An actor found no memory, or little, for its instance or to grow.
-    pub(super) pressed: AtomicBool,
+    /// An actor found no memory, or little, for its instance or to grow: a [`Press`].
+    pub(super) pressed: AtomicU8,
     /// Bytes that parked actors have saved.
     pub(super) saved: AtomicU64,
     pub(super) committing: Mutex<Option<mpsc::Sender<Committing>>>,
@@ -114,7 +114,7 @@ impl Scheduler {
             room,
             alive: AtomicUsize::new(0),
             instances: Mutex::default(),
-            pressed: AtomicBool::new(false),
+            pressed: AtomicU8::new(Press::None as u8),
             saved: AtomicU64::new(0),
             committing: Mutex::new(Some(committing)),
             crashes: Mutex::default(),
@@ -225,6 +225,12 @@ impl Scheduler {
     /// All living actors, in no order.
     pub(super) fn living(&self) -> impl Iterator<Item = Arc<Actor>> {
         self.router.inlets().filter_map(|inlet| inlet.owner_as())
+    }
+
+    /// Whether there is room for so many more bytes of saved state.
+    pub(super) fn room_for_saved(&self, bytes: usize) -> bool {
+        let saved = self.saved.load(Ordering::Relaxed).saturating_add(bytes as u64);
+        self.room.holds(self.alive.load(Ordering::Relaxed).saturating_sub(1), saved).is_ok()
     }
 
     /// Whether one more actor may live here.

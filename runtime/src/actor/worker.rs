@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
+use super::parking::Press;
 use super::run_queue::RunQueue;
 use super::{Actor, Scheduler, lock};
 use crate::clock::Clock;
@@ -135,11 +136,12 @@ pub fn overran(ticks: u64) -> bool {
     })
 }
 
-/// A turn on this thread lacks memory, or soon another one will: who rests is to make room.
-pub fn lacks_memory() {
+/// A turn on this thread lacks memory, or soon another one will: who rests is to make room, or only
+/// who has grown.
+pub fn lacks_memory(only_grown: bool) {
     HERE.with_borrow(|here| {
         if let Some(scheduler) = here.scheduler.upgrade() {
-            scheduler.press();
+            scheduler.press(if only_grown { Press::Grown } else { Press::All });
         }
     });
 }

@@ -120,7 +120,7 @@ impl Plan {
         // An eighth is for what the kernel has for this process.
         let process = memory - memory / 8;
         let grown = process.saturating_sub(NODE_BYTES);
-        let saving = grown / 3;
+        let saving = grown / 2;
         let bytes = Bytes { process, guests: grown - saving, saving };
         Self { machine, room, live, bytes, bound, layout }
     }
@@ -221,7 +221,7 @@ mod tests {
         assert!((50_000..100_000).contains(&plan.room.actors), "{plan}");
         let Bytes { process, guests, saving } = plan.bytes;
         assert_eq!((process, guests + saving), (112 << 20, 80 << 20));
-        assert!(saving > 2 * (12 << 20), "an actor of twelve MiB can be saved");
+        assert!(saving >= 4 * (10 << 20), "an actor of ten MiB can be saved");
         let few = Limits { live: 10, actors: 20, ..Limits::default() };
         let plan = Plan::new(PI, &few);
         assert_eq!((plan.live, plan.bound), (10, "the limit `live`"));

@@ -122,7 +122,12 @@ impl Instance {
         self.begin(Call::Save);
         let _saving = self.store.data_mut().saves()?;
         let most = self.store.data().budget.node.save_bytes;
+        // It can't be saved again if the host refuses to copy that.
+        self.store.set_hostcall_fuel(COPY_BYTES.max(self.store.data().most));
         let called = self.guest.save(&mut self.store, most);
+        self.store.set_hostcall_fuel(COPY_BYTES);
+        // What it took is no sign of what the actor needs.
+        self.store.data_mut().growth_is_news = false;
         let state = self.answer(called)?;
         if state.len() > most {
             let why =
@@ -138,7 +143,7 @@ impl Instance {
         // The guest may have the saved state beside what it reads from it, and a list that grows
         // thereby twice more.
         let turn = self.store.data_mut();
-        turn.most = turn.budget.memory + 4 * state.len();
+        turn.most = turn.budget.memory.saturating_add(4 * state.len());
         let called = self.guest.restore(&mut self.store, time(now), state, writer);
         self.answer(called)
     }

@@ -65,8 +65,9 @@ pub trait Reads: Send + Sync {
     /// A turn has gone on for so many ticks, and holds up other actors: true to let it go on.
     fn overran(&self, ticks: u64) -> bool;
 
-    /// There is little memory left: actors that rest should make room.
-    fn lacks_memory(&self);
+    /// There is little memory left: actors that rest should make room, those that have grown, or
+    /// all.
+    fn lacks_memory(&self, only_grown: bool);
 
     /// A turn waits for memory, and others are not to wait for it: true to let it go on.
     fn waits_for_memory(&self) -> bool;

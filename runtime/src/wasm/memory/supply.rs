@@ -45,15 +45,19 @@ pub(in crate::wasm) struct Supply {
 pub(in crate::wasm) enum Left {
     /// Enough.
     Plenty,
-    /// An eighth and less: others are to be parked.
+    /// An eighth and less of what guests may grow to: those that have grown are to be parked.
+    LittleToGrow,
+    /// An eighth and less of what the process may have: others are to be parked.
     Little,
 }
 
 /// Why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::wasm) enum Short {
-    /// Others have it.
-    Now,
+    /// Others have grown.
+    Grown,
+    /// The process has too much.
+    Full,
     /// There is not so much for all of them.
     Ever {
         /// Bytes that there are.
@@ -72,7 +76,7 @@ impl Supply {
         Self {
             process: AtomicU64::new(u64::MAX),
             guests: AtomicU64::new(u64::MAX),
-            saving: AtomicU64::new(u64::MAX),
+            saving: AtomicU64::new(u64::MAX / 2),
             saves: AtomicBool::new(false),
             grown: AtomicU64::new(0),
             made: AtomicUsize::new(0),
@@ -99,24 +103,23 @@ impl Supply {
         Some(resident.saturating_sub(shared) * self.page)
     }
 
-    /// What is left when the process has so many more; what one may take to be saved is not for
-    /// others.
+    /// What is left when the process has so many more. What one may take to be saved is not for
+    /// those that grow.
     fn left(&self, more: u64) -> Result<Left, Short> {
-        let saving = self.saving.load(Ordering::Relaxed);
-        let most = self.process.load(Ordering::Relaxed).saturating_sub(saving);
-        let left = left(most, self.own().unwrap_or(0).saturating_add(more));
-        self.full.store(left.is_none(), Ordering::Relaxed);
-        left.ok_or(Short::Now)
+        let process = self.process.load(Ordering::Relaxed);
+        let kept = if more > 0 { self.saving.load(Ordering::Relaxed) } else { 0 };
+        let own = self.own().unwrap_or(0);
+        self.full.store(own > process, Ordering::Relaxed);
+        match left(process.saturating_sub(kept), own.saturating_add(more)) {
+            Some(is_little) => Ok(if is_little { Left::Little } else { Left::Plenty }),
+            None => Err(Short::Full),
+        }
     }
 }
 
-/// What is left of so much when so much is taken.
-fn left(most: u64, taken: u64) -> Option<Left> {
-    match taken {
-        taken if taken > most => None,
-        taken if taken > most - most / 8 => Some(Left::Little),
-        _ => Some(Left::Plenty),
-    }
+/// Whether little is left of so much when so much is taken; `None` if there is not so much.
+fn left(most: u64, taken: u64) -> Option<bool> {
+    (taken <= most).then_some(taken > most - most / 8)
 }
 
 impl Share {
@@ -144,9 +147,10 @@ impl Share {
         match supply.grown.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(before) => {
                 self.bytes += more;
-                Ok(left(most, before + more).map_or(Left::Little, |left| left.max(of_process)))
+                let is_little = left(most, before + more) != Some(false);
+                Ok(of_process.max(if is_little { Left::LittleToGrow } else { Left::Plenty }))
             }
-            Err(_) => Err(Short::Now),
+            Err(_) => Err(Short::Grown),
         }
     }
 
@@ -163,7 +167,7 @@ impl Share {
         match beyond(memory) {
             0 => Ok(Saving(None)),
             _ if more as u64 > most => Err(Short::Ever { most }),
-            _ if self.supply.saves.swap(true, Ordering::Acquire) => Err(Short::Now),
+            _ if self.supply.saves.swap(true, Ordering::Acquire) => Err(Short::Grown),
             _ => Ok(Saving(Some(self.supply.clone()))),
         }
     }
@@ -211,8 +215,8 @@ mod tests {
         let (mut one, mut other) = (Share::of(&supply), Share::of(&supply));
         assert_eq!(one.grow(0, PLANNED), Ok(Left::Plenty));
         assert_eq!(one.grow(PLANNED, PLANNED + 3 * MIB), Ok(Left::Plenty));
-        assert_eq!(other.grow(0, 2 * MIB), Err(Short::Now), "the first has three of four");
-        assert_eq!(other.grow(0, PLANNED + MIB), Ok(Left::Little));
+        assert_eq!(other.grow(0, 2 * MIB), Err(Short::Grown), "the first has three of four");
+        assert_eq!(other.grow(0, PLANNED + MIB), Ok(Left::LittleToGrow));
         assert_eq!(other.grow(0, 8 * MIB), Err(Short::Ever { most: 4 << 20 }));
         assert_eq!(
             one.grow(PLANNED + 3 * MIB, PLANNED + 5 * MIB),
@@ -233,7 +237,7 @@ mod tests {
         let share = Share::of(&supply);
         let small = share.save(PLANNED, PLANNED).unwrap();
         let large = share.save(2 * MIB, 4 * MIB).unwrap();
-        assert_eq!(share.save(2 * MIB, 4 * MIB).err(), Some(Short::Now));
+        assert_eq!(share.save(2 * MIB, 4 * MIB).err(), Some(Short::Grown));
         assert!(share.save(PLANNED, PLANNED).is_ok());
         drop((small, large));
         assert!(share.save(2 * MIB, 4 * MIB).is_ok());
@@ -244,13 +248,11 @@ mod tests {
     fn what_the_process_has_bounds_new_instances_and_growth() {
         let own = Supply::new().own().unwrap();
         assert!(own > 0);
-        assert_eq!(
-            [left(80, 70), left(80, 71), left(80, 81)],
-            [Some(Left::Plenty), Some(Left::Little), None]
-        );
+        let lefts = [70, 71, 81].map(|taken| left(80, taken));
+        assert_eq!(lefts, [Some(false), Some(true), None]);
         let supply = supply(own / 2, u64::MAX);
         let grown = |_| Share::of(&supply).grow(0, PLANNED);
-        assert!((0..LOOK).map(grown).all(|left| left == Err(Short::Now)), "none passes by chance");
-        assert_eq!(Share::of(&supply).grow(PLANNED, 2 * PLANNED), Err(Short::Now));
+        assert!((0..LOOK).map(grown).all(|left| left == Err(Short::Full)), "none passes by chance");
+        assert_eq!(Share::of(&supply).grow(PLANNED, 2 * PLANNED), Err(Short::Full));
     }
 }

@@ -29,8 +29,12 @@ impl Turn {
             }
             match share.grow(current, wanted) {
                 Ok(Left::Plenty) => return Ok(()),
+                Ok(Left::LittleToGrow) => {
+                    self.reads.lacks_memory(true);
+                    return Ok(());
+                }
                 Ok(Left::Little) => {
-                    self.reads.lacks_memory();
+                    self.reads.lacks_memory(false);
                     return Ok(());
                 }
                 Err(Short::Ever { most }) => {
@@ -39,8 +43,10 @@ impl Turn {
                         its actors grow to: do with less, or give the node more memory"
                     )));
                 }
-                Err(Short::Now) if waited % ASK == 0 => self.reads.lacks_memory(),
-                Err(Short::Now) => {}
+                Err(short) if waited % ASK == 0 => {
+                    self.reads.lacks_memory(short == Short::Grown);
+                }
+                Err(Short::Grown | Short::Full) => {}
             }
             self.ticks += 1;
             if call != Call::Turn || self.is_over() {
@@ -57,27 +63,27 @@ impl Turn {
         )))
     }
 
-    /// Takes what a guest may need to be saved: its state once more, and again while that is moved
-    /// to where it has room to grow. A guest that is refused memory then is lost, so it is not
-    /// called before there is so much; on a failure it is as it was.
+    /// Takes what a guest may need to be saved: its state in a list that doubles, each time beside
+    /// all that it was before. A guest that is refused memory then is lost, so it is not called
+    /// before there is so much; on a failure it is as it was.
     pub(in crate::wasm) fn saves(&mut self) -> Result<Option<Saving>, Failure> {
-        let more = (2 * self.memory).max(4 * PLANNED);
-        self.most = self.memory + more;
+        let more = self.memory.max(PLANNED).saturating_mul(4);
+        self.most = self.memory.saturating_add(more);
         loop {
             let Some(share) = &self.share else { return Ok(None) };
             match share.save(self.memory, more) {
                 Ok(saving) => return Ok(Some(saving)),
                 Err(Short::Ever { most }) => {
                     return Err(Failure::over_budget(format!(
-                        "its memory of {} bytes is too large to be saved: that may take twice as \
-                        much, and this node has {most} for it",
+                        "its memory of {} bytes is too large to be saved: that may take four times \
+                        as much, and this node has {most} for it",
                         self.memory
                     )));
                 }
-                Err(Short::Now) if !self.ticked() => {
+                Err(_) if !self.ticked() => {
                     return Err(Failure::starved("others were being saved all the time".into()));
                 }
-                Err(Short::Now) => std::thread::sleep(TICK),
+                Err(_) => std::thread::sleep(TICK),
             }
         }
     }
@@ -125,7 +131,7 @@ impl ResourceLimiter for Turn {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.reads.lacks_memory();
+        self.reads.lacks_memory(false);
         let why = format!("its memory can't grow: {}", one_line(&error));
         Err(self.refuse(match error.is::<Errno>() {
             true => Failure::starved(why),
