@@ -126,7 +126,7 @@ impl ResourceLimiter for Turn {
         }
         self.takes(current, desired).map_err(|failure| self.refuse(failure))?;
         self.memory = desired;
-        self.growth_is_news = true;
+        self.growth_is_news |= current > 0;
         Ok(true)
     }
 
