@@ -79,7 +79,13 @@ impl Guest {
     ) -> wasmtime::Result<Result<Vec<u8>, String>> {
         match self {
             Self::Plain(guest) => guest.save(store, most),
-            Self::Layered(guest) => guest.edge_actor_behaviour().call_save(store),
+            Self::Layered(guest) => {
+                let saved = guest.edge_actor_behaviour().call_save(store)?;
+                Ok(saved.and_then(|state| match plain::too_large(state.len(), most) {
+                    None => Ok(state),
+                    Some(why) => Err(why),
+                }))
+            }
         }
     }
 

@@ -220,10 +220,10 @@ impl Guest {
         let function: TypedFunc<(), u32> = function(&self.instance, store, &save.function)?;
         let at = function.call(&mut *store, ())?;
         let outcome = match self.outcome(store, at)? {
-            Ok((_, length)) if length as usize > most => {
-                Err(format!("its saved state has {length} bytes, over save-bytes = {most}"))
-            }
-            Ok((place, length)) => Ok(open(&mut *store)?.1.list(place, length)?.to_vec()),
+            Ok((place, length)) => match too_large(length as usize, most) {
+                None => Ok(open(&mut *store)?.1.list(place, length)?.to_vec()),
+                Some(why) => Err(why),
+            },
             Err(why) => Err(why),
         };
         self.after(store, save, at)?;
@@ -278,6 +278,11 @@ impl Guest {
         let after: TypedFunc<u32, ()> = function(&self.instance, store, after)?;
         lower::shut(store, |store| after.call(store, gave))
     }
+}
+
+/// Why saved state of so many bytes is not taken.
+pub fn too_large(length: usize, most: usize) -> Option<String> {
+    (length > most).then(|| format!("its saved state has {length} bytes, over save-bytes = {most}"))
 }
 
 /// A function that an instance exports.
