@@ -45,7 +45,7 @@ mod more {
 use actor::edge::actor::{effects, reads, types};
 pub use batch::Batch;
 use more::edge::actor::{i2c, links};
-pub use types::Now;
+pub use types::{Now, Sole};
 
 /// The component's one actor.
 pub struct Incarnation<A>(RefCell<Option<Instance<A>>>);

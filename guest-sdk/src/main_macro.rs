@@ -10,7 +10,7 @@ macro_rules! main {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             use $crate::component::actor::exports::edge::actor::behaviour::{Event, Guest, Letter};
-            use $crate::component::{Batch, Imports, Incarnation, Now, actor};
+            use $crate::component::{Batch, Imports, Incarnation, Now, Sole, actor};
 
             ::std::thread_local! {
                 static INCARNATION: Incarnation<$actor> = const { Incarnation::none() };
@@ -25,12 +25,13 @@ macro_rules! main {
 
                 fn handle(
                     now: Now,
+                    sole: Sole,
                     letters: ::std::vec::Vec<Letter>,
                     events: ::std::vec::Vec<(u32, Event)>,
                     handles: ::std::vec::Vec<u32>,
                     bytes: ::std::vec::Vec<u8>,
                 ) -> ::std::result::Result<(), ()> {
-                    let batch = Batch::new(letters, events, handles, bytes);
+                    let batch = Batch::new(sole, letters, events, handles, bytes);
                     INCARNATION.with(|actor| actor.handle(&mut Imports, now, batch))
                 }
 

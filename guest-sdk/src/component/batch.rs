@@ -3,12 +3,14 @@
 use std::time::Duration;
 use std::vec::IntoIter;
 
-use super::types::{self, Letter, Span};
+use super::types::{self, Letter, Sole, Span};
 use crate::host::{Body, Event, Message};
 use crate::{Edge, LinkEvent, NodeId, Pin, Reason, TopicId};
 
 /// The messages of one call.
 pub struct Batch {
+    /// Until it is taken.
+    sole: Sole,
     letters: IntoIter<Letter>,
     /// Letters that were taken.
     taken: u32,
@@ -24,19 +26,25 @@ struct Carried {
 
 impl Batch {
     pub fn new(
+        sole: Sole,
         letters: Vec<Letter>,
         events: Vec<(u32, types::Event)>,
         handles: Vec<u32>,
         bytes: Vec<u8>,
     ) -> Self {
         let (letters, events) = (letters.into_iter(), events.into_iter());
-        Self { letters, taken: 0, events, carried: Carried { handles, bytes } }
+        Self { sole, letters, taken: 0, events, carried: Carried { handles, bytes } }
     }
 
     /// The next message, if that is a letter. Written out where it is called, as all of a letter's
     /// way is: each call of a function costs a guest some 40 instructions.
     #[inline(always)]
     pub(super) fn letter(&mut self) -> Option<Body<'_>> {
+        if let Sole::Letter(reply) = self.sole {
+            self.sole = Sole::None;
+            let carried = Some(std::mem::take(&mut self.carried.handles));
+            return Some(Body { bytes: &self.carried.bytes, carried, reply: wanted(reply) });
+        }
         if self.events.as_slice().first().is_some_and(|(before, _)| *before <= self.taken) {
             return None;
         }
@@ -45,13 +53,18 @@ impl Batch {
         Some(Body {
             bytes: self.carried.body(letter.body),
             carried: Some(self.carried.handles(letter.carried)),
-            reply: (letter.reply != NO_REPLY).then_some(letter.reply),
+            reply: wanted(letter.reply),
         })
     }
 
     /// The next event.
     #[inline(always)]
     pub(super) fn event(&mut self) -> Option<crate::Result<Message<'_>>> {
+        if let Sole::Answer(token) = self.sole {
+            self.sole = Sole::None;
+            let outcome = Ok((&self.carried.bytes[..], &self.carried.handles[..]));
+            return Some(Ok(Message::Event(Event::Answer { token, outcome })));
+        }
         // Most often there is none, and then no function is called.
         if self.events.as_slice().is_empty() { None } else { self.next_event() }
     }
@@ -63,8 +76,10 @@ impl Batch {
     }
 }
 
-/// See the WIT's `letter`.
-const NO_REPLY: u32 = u32::MAX;
+/// Where an answer goes, if one is wanted: see the WIT's `letter`.
+fn wanted(reply: u32) -> Option<u32> {
+    (reply != u32::MAX).then_some(reply)
+}
 
 impl Carried {
     fn body(&self, span: Span) -> &[u8] {

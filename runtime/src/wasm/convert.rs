@@ -23,7 +23,8 @@ pub struct Given<'a> {
 
 /// A single one is by far the most common batch, and has no list to be allocated.
 enum Messages<'a> {
-    One(One<'a>),
+    Sole(wit::Sole),
+    Event((u32, wit::Event<'a>)),
     Several(Vec<wit::Letter>, Vec<(u32, wit::Event<'a>)>),
 }
 
@@ -37,7 +38,7 @@ impl<'a> Given<'a> {
     pub fn lend(messages: &'a [Message], table: &mut Table) -> Result<Self, TableFull> {
         let mut view = View { table, handles: Vec::new(), bytes: Cow::Borrowed(&[]) };
         let messages = match messages {
-            [only] => Messages::One(view.message(only, 0)?),
+            [only] => view.only(only)?,
             several => {
                 let bytes = several.iter().map(Message::body_len).sum();
                 view.bytes = Cow::Owned(Vec::with_capacity(bytes));
@@ -56,12 +57,12 @@ impl<'a> Given<'a> {
 
     /// The lists.
     pub fn batch(&self) -> Batch<'_> {
-        let (letters, events): (&[_], &[_]) = match &self.messages {
-            Messages::One(One::Letter(letter)) => (slice::from_ref(letter), &[]),
-            Messages::One(One::Event(event)) => (&[], slice::from_ref(event)),
-            Messages::Several(letters, events) => (letters, events),
+        let (sole, letters, events): (_, &[_], &[_]) = match &self.messages {
+            Messages::Sole(sole) => (*sole, &[], &[]),
+            Messages::Event(event) => (wit::Sole::None, &[], slice::from_ref(event)),
+            Messages::Several(letters, events) => (wit::Sole::None, letters, events),
         };
-        Batch { letters, events, handles: &self.handles, bytes: &self.bytes }
+        Batch { sole, letters, events, handles: &self.handles, bytes: &self.bytes }
     }
 }
 
@@ -73,6 +74,17 @@ struct View<'a, 't> {
 }
 
 impl<'a> View<'a, '_> {
+    /// A message by itself.
+    fn only(&mut self, message: &'a Message) -> Result<Messages<'a>, TableFull> {
+        Ok(match self.message(message, 0)? {
+            One::Letter(letter) => Messages::Sole(wit::Sole::Letter(letter.reply)),
+            One::Event((_, event)) => match sole(&event) {
+                Some(sole) => Messages::Sole(sole),
+                None => Messages::Event((0, event)),
+            },
+        })
+    }
+
     /// A message that comes after so many letters.
     fn message(&mut self, message: &'a Message, before: usize) -> Result<One<'a>, TableFull> {
         let event = match message {
@@ -155,6 +167,16 @@ impl<'a> View<'a, '_> {
         }
         // A batch of letters is bounded far below 4 GiB: a guest could not take more.
         wit::Span { start: start as u32, end: self.bytes.len() as u32 }
+    }
+}
+
+/// An event that needs no list if it is all of a batch: an answer that wants none itself.
+pub(super) fn sole(event: &wit::Event<'_>) -> Option<wit::Sole> {
+    match event {
+        wit::Event::Answer(wit::Answer { token, outcome: Ok(letter) }) => {
+            (letter.reply == NO_REPLY).then_some(wit::Sole::Answer(*token))
+        }
+        _ => None,
     }
 }
 

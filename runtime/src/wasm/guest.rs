@@ -64,9 +64,9 @@ impl Guest {
         match self {
             Self::Plain(guest) => guest.handle(store, now, batch),
             Self::Layered(guest) => {
-                let Batch { letters, events, handles, bytes } = *batch;
+                let Batch { sole, letters, events, handles, bytes } = *batch;
                 let behaviour = guest.edge_actor_behaviour();
-                behaviour.call_handle(store, now, letters, events, handles, bytes)
+                behaviour.call_handle(store, now, sole, letters, events, handles, bytes)
             }
         }
     }

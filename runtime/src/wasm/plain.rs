@@ -73,9 +73,9 @@ pub struct Space {
 type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 /// Monotonic time, whether there is wall time, wall time, seed.
 type Time = (u64, u32, u64, u64);
-/// The same, and four lists: place and length of each.
-type Handle = (u64, u32, u64, u64, u32, u32, u32, u32, u32, u32, u32, u32);
-/// The same with two lists.
+/// The same, the sole message's case and what that has, and four lists: place and length of each.
+type Handle = (u64, u32, u64, u64, u32, u64, u32, u32, u32, u32, u32, u32, u32, u32);
+/// Time, and two lists.
 type Restore = (u64, u32, u64, u64, u32, u32, u32, u32);
 
 /// A store's data that can be given a space.
@@ -200,7 +200,9 @@ impl Guest {
     ) -> wasmtime::Result<Result<(), ()>> {
         let [a, b, c, d] = lower::batch(&mut *store, &self.realloc, batch)?;
         let (monotonic, has_wall, wall, seed) = lower::time(now);
-        let parameters = (monotonic, has_wall, wall, seed, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
+        let (case, of) = lower::sole(batch.sole);
+        let parameters =
+            (monotonic, has_wall, wall, seed, case, of, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
         let failed = self.handle.call(&mut *store, parameters)?;
         self.after(store, &self.exports.handle, failed)?;
         match failed {

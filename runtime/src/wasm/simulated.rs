@@ -11,7 +11,7 @@ use super::bindings::ProtocolPre;
 use super::bindings::edge::actor::{effects, links, reads, types};
 use super::check::one_line;
 use super::guest::{Guest, Linked};
-use super::plain::{self, Space, Spacious};
+use super::plain::{self, Batch, Space, Spacious};
 use super::{ComponentError, Engine, World};
 
 mod convert;
@@ -22,7 +22,7 @@ mod host;
 struct Seat(Desk, Option<String>, Option<Space>);
 
 /// One incarnation of a component.
-struct Simulated {
+pub(super) struct Simulated {
     engine: wasmtime::Engine,
     linked: Linked<Seat>,
     live: Option<(Store<Seat>, Guest)>,
@@ -37,33 +37,56 @@ impl Engine {
     /// # Errors
     /// What is no component, or of no world of ours.
     pub fn simulated(&self, bytes: &[u8]) -> Result<sim::Component, ComponentError> {
+        let first = Simulated::of(self, bytes)?;
+        Ok(Rc::new(move || Box::new(first.another())))
+    }
+}
+
+impl Simulated {
+    /// An incarnation that has not begun.
+    pub(super) fn of(Engine { engine, .. }: &Engine, bytes: &[u8]) -> Result<Self, ComponentError> {
         let world = World::of(bytes)?;
-        let mut linker = Linker::<Seat>::new(&self.engine);
+        let mut linker = Linker::<Seat>::new(engine);
         let added = reads::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat)
             .and_then(|()| effects::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat))
             .and_then(|()| links::add_to_linker::<_, HasSelf<Seat>>(&mut linker, |seat| seat));
         added.map_err(ComponentError::engine)?;
         let linked = match super::plain(bytes)? {
             Some(plain) => {
-                let module = Module::new(&self.engine, &bytes[plain.module.clone()]);
+                let module = Module::new(engine, &bytes[plain.module.clone()]);
                 let module = module.map_err(ComponentError::compile)?;
                 plain.link(&module, plain::contract).map(Linked::Plain)
             }
             None => {
-                let component = Component::new(&self.engine, bytes);
+                let component = Component::new(engine, bytes);
                 let pre = linker.instantiate_pre(&component.map_err(ComponentError::compile)?);
                 pre.and_then(ProtocolPre::new).map(Linked::Layered)
             }
         };
         let linked = linked.map_err(|error| ComponentError::link(world, error))?;
-        let engine = self.engine.clone();
-        Ok(Rc::new(move || {
-            Box::new(Simulated { engine: engine.clone(), linked: linked.clone(), live: None })
-        }))
+        Ok(Self { engine: engine.clone(), linked, live: None })
     }
-}
 
-impl Simulated {
+    /// One more of the same component.
+    fn another(&self) -> Self {
+        Self { engine: self.engine.clone(), linked: self.linked.clone(), live: None }
+    }
+
+    /// One turn for each message of a batch.
+    pub(super) fn turns(
+        &mut self,
+        now: sim::Now,
+        batch: &Batch<'_>,
+        desk: &mut Desk,
+    ) -> Result<(), String> {
+        self.with(desk, |store, guest| {
+            store.data_mut().1 = None;
+            let called = guest.handle(&mut *store, time(now), batch);
+            let why = store.data_mut().1.take();
+            called.map(|outcome| outcome.map_err(|()| why.unwrap_or_default()))
+        })
+    }
+
     /// Calls the guest with the desk on its seat.
     fn with<T>(
         &mut self,
@@ -93,13 +116,7 @@ impl Machine for Simulated {
     }
 
     fn turn(&mut self, now: sim::Now, message: Message, desk: &mut Desk) -> Result<(), String> {
-        self.with(desk, |store, guest| {
-            store.data_mut().1 = None;
-            let called =
-                convert::give(&message, |batch| guest.handle(&mut *store, time(now), batch));
-            let why = store.data_mut().1.take();
-            called.map(|outcome| outcome.map_err(|()| why.unwrap_or_default()))
-        })
+        convert::give(&message, |batch| self.turns(now, batch, desk))
     }
 
     fn save(&mut self) -> Result<Vec<u8>, String> {

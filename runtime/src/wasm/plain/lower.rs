@@ -3,11 +3,12 @@
 use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::layout::{aligned, length, open};
-use super::wit::{Event, Letter, LinkEvent, Notice, Now, Span};
+use super::wit::{Event, Letter, LinkEvent, Notice, Now, Sole, Span};
 use super::{Realloc, Spacious};
 
 /// Messages as `handle` has them.
 pub struct Batch<'a> {
+    pub sole: Sole,
     pub letters: &'a [Letter],
     /// Each with the number of letters that come before it.
     pub events: &'a [(u32, Event<'a>)],
@@ -30,6 +31,15 @@ const FIELDS: usize = CASE + 8;
 /// A point in time as parameters of a function.
 pub fn time(now: Now) -> (u64, u32, u64, u64) {
     (now.monotonic, u32::from(now.wall.is_some()), now.wall.unwrap_or(0), now.seed)
+}
+
+/// The one message of a batch: its case, and what that has.
+pub fn sole(sole: Sole) -> (u32, u64) {
+    match sole {
+        Sole::None => (0, 0),
+        Sole::Letter(reply) => (1, reply.into()),
+        Sole::Answer(token) => (2, token),
+    }
 }
 
 /// A list of bytes: its place and length.

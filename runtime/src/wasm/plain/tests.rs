@@ -3,8 +3,10 @@
 
 use sim::{Desk, Edge, Letter, LinkEvent, Machine, Message, Notice, Now, Reason, Thing};
 
-use super::Plain;
+use super::wit::{self, Sole, Span};
+use super::{Batch, NO_REPLY, Plain};
 use crate::wasm::contract::tests::component;
+use crate::wasm::simulated::Simulated;
 use crate::wasm::{Engine, Layout, World};
 
 const IMPORTS: &str = r#"
@@ -73,12 +75,14 @@ fn module(calls: &str, in_realloc: &str) -> String {
         (func (export "cabi_post_edge:actor/behaviour@0.1.0#start") (param i32)
             (i32.store (i32.const 128) (local.get 0)))
         (func (export "edge:actor/behaviour@0.1.0#handle")
-            (param i64 i32 i64 i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+            (param i64 i32 i64 i64 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
             (call $now (local.get 0) (local.get 1) (local.get 2) (local.get 3))
+            (i32.store (i32.const 144) (local.get 4))
+            (i64.store (i32.const 152) (local.get 5))
             (call $lists (i32.const 96)
-                (local.get 4) (local.get 5) (local.get 6) (local.get 7))
+                (local.get 6) (local.get 7) (local.get 8) (local.get 9))
             (call $lists (i32.const 112)
-                (local.get 8) (local.get 9) (local.get 10) (local.get 11))
+                (local.get 10) (local.get 11) (local.get 12) (local.get 13))
             {calls}
             (i32.wrap_i64 (local.get 3)))
         (func (export "edge:actor/behaviour@0.1.0#save") (result i32)
@@ -96,11 +100,11 @@ fn module(calls: &str, in_realloc: &str) -> String {
 }
 
 /// Instances of a module as a plain component and as one that isn't.
-fn both(calls: &str) -> [Box<dyn Machine>; 2] {
+fn both(calls: &str) -> [Simulated; 2] {
     each(&module(calls, ""))
 }
 
-fn each(module: &str) -> [Box<dyn Machine>; 2] {
+fn each(module: &str) -> [Simulated; 2] {
     let plain = component(module, World::Protocol);
     assert!(Plain::of(&plain).is_some());
     let text = wasmprinter::print_bytes(&plain).unwrap();
@@ -109,7 +113,7 @@ fn each(module: &str) -> [Box<dyn Machine>; 2] {
     let layered = wat::parse_str(format!("{inner} {more})")).unwrap();
     assert!(Plain::of(&layered).is_none());
     let engine = Engine::new(Layout::Packed).unwrap();
-    [plain, layered].map(|bytes| engine.simulated(&bytes).unwrap()())
+    [plain, layered].map(|bytes| Simulated::of(&engine, &bytes).unwrap())
 }
 
 /// What there is to see of a turn: how it ended, what was asked for, and the memory after it.
@@ -166,10 +170,47 @@ fn messages() -> Vec<Message> {
 fn each_message_lies_in_a_guest_as_the_component_layer_puts_it() {
     let [mut plain, mut layered] = both("");
     for message in messages() {
-        let ours = turn(&mut *plain, message.clone(), 0);
-        assert_eq!(ours, turn(&mut *layered, message.clone(), 0), "{message:?}");
+        let ours = turn(&mut plain, message.clone(), 0);
+        assert_eq!(ours, turn(&mut layered, message.clone(), 0), "{message:?}");
         assert_eq!(ours.0, Ok(()));
-        assert!(ours.2.unwrap()[4096..].iter().any(|byte| *byte != 0));
+        let lies = |memory: &[u8]| memory[144] > 0 || memory[4096..].iter().any(|byte| *byte != 0);
+        assert!(lies(&ours.2.unwrap()), "{message:?}");
+    }
+}
+
+#[test]
+fn so_do_batches() {
+    let span = |start, end| Span { start, end };
+    let letter = |body, carried, reply| wit::Letter { body, carried, reply };
+    let letters = [
+        letter(span(0, 4), span(0, 2), 7),
+        letter(span(4, 4), span(2, 2), NO_REPLY),
+        letter(span(4, 10), span(2, 3), 1 << 24),
+    ];
+    let answer = wit::Answer { token: 1 << 60, outcome: Ok(letters[2]) };
+    let events = [
+        (1, wit::Event::Timer(span(2, 3))),
+        (1, wit::Event::Link(wit::LinkEvent::Reachable(&[9; 32]))),
+        (3, wit::Event::Answer(answer)),
+    ];
+    let (handles, bytes) = (&[1, 2, 1 << 24], b"some bytes");
+    let none: (&[_], &[_]) = (&[], &[]);
+    let batches = [
+        (Sole::None, (&letters[..], &events[..])),
+        (Sole::None, (&letters[..1], &[])),
+        (Sole::Letter(NO_REPLY), none),
+        (Sole::Letter(1 << 24), none),
+        (Sole::Answer(u64::MAX), none),
+    ];
+    for (sole, (letters, events)) in batches {
+        let batch = Batch { sole, letters, events, handles, bytes };
+        let now = Now { monotonic: 9, wall: None, seed: 0 };
+        let [ours, theirs] = both("").map(|mut machine| {
+            machine.turns(now, &batch, &mut Desk::default()).unwrap();
+            machine.save().unwrap()
+        });
+        assert!(ours == theirs, "{sole:?}");
+        assert_eq!(ours[144] == 0, letters.len() + events.len() > 0, "{sole:?}");
     }
 }
 
@@ -215,8 +256,8 @@ fn each_call_of_a_guest_has_the_same_effect_and_answer() {
         (call $fail (i32.const 256) (i32.const 4))";
     let [mut plain, mut layered] = both(calls);
     let tick = || Message::Timer(b"tick".to_vec());
-    let ours = turn(&mut *plain, tick(), 0);
-    assert_eq!(ours, turn(&mut *layered, tick(), 0));
+    let ours = turn(&mut plain, tick(), 0);
+    assert_eq!(ours, turn(&mut layered, tick(), 0));
     let (ended, asked, memory) = ours;
     assert_eq!(ended, Ok(()));
     for effect in ["Put", "Send", "Ask", "Arm", "Stop", "Monitor", "Log", "Transmit", "Deliver"] {
@@ -226,8 +267,8 @@ fn each_call_of_a_guest_has_the_same_effect_and_answer() {
     // Some handle; a value of five bytes; one record; a reading.
     assert_eq!([memory[1028], memory[1056], memory[1084], memory[1088]], [1; 4]);
     assert_eq!(memory[1064], 5);
-    assert_eq!(turn(&mut *plain, tick(), 1), turn(&mut *layered, tick(), 1));
-    assert_eq!(turn(&mut *plain, tick(), 1).0, Err("name".into()));
+    assert_eq!(turn(&mut plain, tick(), 1), turn(&mut layered, tick(), 1));
+    assert_eq!(turn(&mut plain, tick(), 1).0, Err("name".into()));
 }
 
 #[test]
@@ -274,10 +315,10 @@ fn what_a_guest_must_not_do_ends_its_turn_in_either() {
     for (why, calls) in calls {
         let [mut plain, mut layered] = both(calls);
         let tick = Message::Timer(b"tick".to_vec());
-        let said = turn(&mut *plain, tick.clone(), 0).0.unwrap_err();
+        let said = turn(&mut plain, tick.clone(), 0).0.unwrap_err();
         assert!(said.contains(why) && !said.contains('\n'), "{calls}: {said}");
         assert!(!said.contains("backtrace"), "{said}");
-        assert!(turn(&mut *layered, tick, 0).0.is_err(), "{calls}");
+        assert!(turn(&mut layered, tick, 0).0.is_err(), "{calls}");
     }
 }
 
@@ -286,9 +327,9 @@ fn it_can_call_nothing_while_it_makes_room() {
     for call in ["(call $log (i32.const 256) (i32.const 4))", "(drop (call $me))"] {
         let [mut plain, mut layered] = each(&module("", call));
         let tick = Message::Timer(b"tick".to_vec());
-        let said = turn(&mut *plain, tick.clone(), 0).0.unwrap_err();
+        let said = turn(&mut plain, tick.clone(), 0).0.unwrap_err();
         assert!(said.contains("may only make room"), "{said}");
-        assert!(turn(&mut *layered, tick, 0).0.is_err(), "{call}");
+        assert!(turn(&mut layered, tick, 0).0.is_err(), "{call}");
     }
 }
 

@@ -304,7 +304,7 @@ mod tests {
         (func (export "edge:actor/behaviour@0.1.0#start") (param i64 i32 i64 i64) (result i32)
             (i32.const 0))
         (func (export "edge:actor/behaviour@0.1.0#handle")
-            (param i64 i32 i64 i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0))
+            (param i64 i32 i64 i64 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0))
         (func (export "edge:actor/behaviour@0.1.0#save") (result i32) (i32.const 0))
         (func (export "cabi_post_edge:actor/behaviour@0.1.0#save") (param i32))
         (func (export "edge:actor/behaviour@0.1.0#restore")

@@ -3,6 +3,7 @@
 use sim::{Granted, Message, Reason, Refusal};
 
 use crate::wasm::bindings::edge::actor::types as wit;
+use crate::wasm::convert::sole;
 use crate::wasm::plain::{Batch, NO_REPLY};
 
 /// Gives a message as the guest has it.
@@ -25,7 +26,8 @@ pub fn give<T>(message: &Message, to: impl FnOnce(&Batch<'_>) -> T) -> T {
     };
     let event = match message {
         Message::Letter(letter) => {
-            return to(&Batch { letters: &[view(letter)], events: &[], handles, bytes });
+            let sole = wit::Sole::Letter(letter.reply.unwrap_or(NO_REPLY));
+            return to(&Batch { sole, letters: &[], events: &[], handles, bytes });
         }
         Message::Answer { token, outcome } => {
             let outcome = outcome.as_ref().map(view).map_err(|why| reason(*why));
@@ -44,7 +46,13 @@ pub fn give<T>(message: &Message, to: impl FnOnce(&Batch<'_>) -> T) -> T {
         Message::Expired(pin) => wit::Event::Expired(*pin),
         Message::Link(event) => wit::Event::Link(link(event, body)),
     };
-    to(&Batch { letters: &[], events: &[(0, event)], handles, bytes })
+    match sole(&event) {
+        Some(sole) => to(&Batch { sole, letters: &[], events: &[], handles, bytes }),
+        None => {
+            let sole = wit::Sole::None;
+            to(&Batch { sole, letters: &[], events: &[(0, event)], handles, bytes })
+        }
+    }
 }
 
 fn notice(notice: &sim::Notice) -> wit::Notice {

@@ -9,7 +9,7 @@ mod actor {
     wit_bindgen::generate!({ path: "../../../wit", world: "actor", generate_all });
 
     use edge::actor::effects;
-    use edge::actor::types::{Event, Letter, Now};
+    use edge::actor::types::{Event, Letter, Now, Sole};
 
     /// Where an answer goes if none is wanted.
     const NOBODY: u32 = u32::MAX;
@@ -25,17 +25,18 @@ mod actor {
 
         fn handle(
             _: Now,
+            sole: Sole,
             letters: Vec<Letter>,
             _: Vec<(u32, Event)>,
             _: Vec<u32>,
             bytes: Vec<u8>,
         ) -> Result<(), ()> {
+            if let Sole::Letter(reply) = sole {
+                take(&bytes, reply)?;
+            }
             for letter in letters {
                 let body = &bytes[letter.body.start as usize..letter.body.end as usize];
-                KEPT.lock().map_err(drop)?.push(body.to_vec());
-                if letter.reply != NOBODY {
-                    effects::send(letter.reply, body, &[], 0).map_err(drop)?;
-                }
+                take(body, letter.reply)?;
             }
             Ok(())
         }
@@ -47,6 +48,14 @@ mod actor {
         fn restore(_: Now, _: Vec<u8>, _: String) -> Result<(), String> {
             Err("it never learned to".into())
         }
+    }
+
+    fn take(body: &[u8], reply: u32) -> Result<(), ()> {
+        KEPT.lock().map_err(drop)?.push(body.to_vec());
+        if reply != NOBODY {
+            effects::send(reply, body, &[], 0).map_err(drop)?;
+        }
+        Ok(())
     }
 
     export!(Foreign);

@@ -150,7 +150,7 @@ impl Conductor {
     /// As much of the task as one turn may do.
     fn go(&mut self, cx: &mut Context<Self>) -> Result {
         let Some(Work { reply, began, task }) = &mut self.work else { return Ok(()) };
-        let ns = (cx.now() - *began).as_nanos() as u64;
+        let ns = |cx: &Context<Self>| (cx.now() - *began).as_nanos() as u64;
         match task {
             Task::Build { size } => {
                 let child = cx.child("player")?;
@@ -164,7 +164,7 @@ impl Conductor {
                 let ends = self.players.first().zip(self.players.last());
                 let (first, last) = ends.ok_or_else(|| Error::new("a ring of nobody"))?;
                 cx.send(*first, player::Message::Next(*last), 0);
-                cx.send(*reply, Took { ns, letters: 0 }, 0);
+                cx.send(*reply, Took { ns: ns(cx), letters: 0 }, 0);
                 self.work = None;
             }
             Task::Run { tokens, sent, hops, order, .. } => {
@@ -194,7 +194,7 @@ impl Conductor {
                     times.get((times.len() as f64 * part) as usize).copied().unwrap_or_default()
                 };
                 let most = times.last().copied().unwrap_or_default();
-                cx.send(*reply, Asked { ns, p50: at(0.5), p99: at(0.99), most }, 0);
+                cx.send(*reply, Asked { ns: ns(cx), p50: at(0.5), p99: at(0.99), most }, 0);
                 self.work = None;
             }
             Task::Ask { whom, .. } => {

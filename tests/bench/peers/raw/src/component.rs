@@ -7,7 +7,9 @@ use anyhow::Context;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use crate::bindings::edge::actor::types::{Granted, Handle, Letter, Now, Reading, Refusal, Span};
+use crate::bindings::edge::actor::types::{
+    Granted, Handle, Letter, Now, Reading, Refusal, Sole, Span,
+};
 use crate::bindings::edge::actor::{effects, reads, types};
 use crate::bindings::{Actor, ActorPre};
 use crate::raw::{self, Load, NO_REPLY, config};
@@ -93,10 +95,14 @@ impl raw::Guest for Guest {
             Letter { body, carried, reply: reply.unwrap_or(NO_REPLY) }
         };
         let given: Vec<Letter> = letters.drain(..).map(&mut letter).collect();
+        let (sole, given) = match &given[..] {
+            [only] => (Sole::Letter(only.reply), &[][..]),
+            several => (Sole::None, several),
+        };
         let now = self.now();
         self.store.set_epoch_deadline(1000);
         let behaviour = self.actor.edge_actor_behaviour();
-        let handled = behaviour.call_handle(&mut self.store, now, &given, &[], &[], &bytes)?;
+        let handled = behaviour.call_handle(&mut self.store, now, sole, given, &[], &[], &bytes)?;
         *letters = std::mem::take(&mut self.store.data_mut().sent);
         handled.map_err(|()| anyhow::anyhow!("a turn failed"))
     }

@@ -19,7 +19,8 @@ use wasmtime::{
     Module, ModuleExport, PoolingAllocationConfig, Store, TypedFunc, WasmParams, WasmResults,
 };
 
-use crate::raw::{self, Load, config};
+use crate::bindings::edge::actor::types::Sole;
+use crate::raw::{self, Load, NO_REPLY, config};
 pub use imports::{Asked, Host};
 pub use letters::Letters;
 
@@ -59,9 +60,9 @@ const EMPTY: (u32, u32) = (8, 0);
 type Realloc = TypedFunc<(u32, u32, u32, u32), u32>;
 /// Monotonic time, whether there is wall time, wall time, seed.
 type Time = (u64, u32, u64, u64);
-/// The same, and four lists: place and length of each.
-type Batch = (u64, u32, u64, u64, u32, u32, u32, u32, u32, u32, u32, u32);
-/// The same, and two lists.
+/// The same, the sole message's case and what that has, and four lists: place and length of each.
+type Batch = (u64, u32, u64, u64, u32, u64, u32, u32, u32, u32, u32, u32, u32, u32);
+/// Time, and two lists.
 type Lists = (u64, u32, u64, u64, u32, u32, u32, u32);
 
 /// An instance in a store of its own.
@@ -170,11 +171,19 @@ impl raw::Guest for Guest {
     }
 
     fn give(&mut self, letters: &mut Letters, reply: Option<u32>) -> anyhow::Result<()> {
-        let (list, body) = self.room(letters, 4, letters.lowered_size()?)?;
-        let bytes = self.memory.data_mut(&mut self.store);
-        letters.lower(bytes, list, body, reply)?;
-        let given = (list, u32::try_from(letters.len())?);
-        self.handle(given, EMPTY, (body, letters.bytes()?))?;
+        let body = self.realloc.call(&mut self.store, (0, 0, 1, letters.bytes()?))?;
+        let (sole, list) = match letters.len() {
+            1 => (Sole::Letter(reply.unwrap_or(NO_REPLY)), EMPTY),
+            several => {
+                let room = (0, 0, 4, letters.lowered_size()?);
+                let list = self.realloc.call(&mut self.store, room)?;
+                let bytes = self.memory.data_mut(&mut self.store);
+                letters.lower(bytes, list, reply)?;
+                (Sole::None, (list, u32::try_from(several)?))
+            }
+        };
+        letters.lower_bodies(self.memory.data_mut(&mut self.store), body)?;
+        self.handle(sole, list, (body, letters.bytes()?))?;
         letters.clear();
         std::mem::swap(letters, &mut self.store.data_mut().sent);
         Ok(())
@@ -213,10 +222,9 @@ impl Guest {
     /// Calls `handle` with an answer to the last question that it asked; `letters` holds it, and
     /// afterwards what the guest sent. Gives what it asked this time.
     pub fn answer(&mut self, letters: &mut Letters, token: u64) -> anyhow::Result<Option<Asked>> {
-        let (list, body) = self.room(letters, 8, letters::ANSWER)?;
-        let bytes = self.memory.data_mut(&mut self.store);
-        letters.lower_answer(bytes, list, body, token)?;
-        self.handle(EMPTY, (list, 1), (body, letters.bytes()?))?;
+        let body = self.realloc.call(&mut self.store, (0, 0, 1, letters.bytes()?))?;
+        letters.lower_bodies(self.memory.data_mut(&mut self.store), body)?;
+        self.handle(Sole::Answer(token), EMPTY, (body, letters.bytes()?))?;
         letters.clear();
         std::mem::swap(letters, &mut self.store.data_mut().sent);
         Ok(self.asked())
@@ -227,23 +235,23 @@ impl Guest {
         self.store.data_mut().asked.take()
     }
 
-    /// Room for a list of messages, and for their bodies.
-    fn room(&mut self, letters: &Letters, alignment: u32, size: u32) -> anyhow::Result<(u32, u32)> {
-        let list = self.realloc.call(&mut self.store, (0, 0, alignment, size))?;
-        let body = self.realloc.call(&mut self.store, (0, 0, 1, letters.bytes()?))?;
-        Ok((list, body))
-    }
-
     fn handle(
         &mut self,
+        sole: Sole,
         letters: (u32, u32),
-        events: (u32, u32),
         bytes: (u32, u32),
     ) -> anyhow::Result<()> {
         let (monotonic, has_wall, wall, seed) = self.now();
         self.store.set_epoch_deadline(1000);
-        let (a, b, c, d) = (letters, events, EMPTY, bytes);
-        let batch = (monotonic, has_wall, wall, seed, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
+        let (case, of) = match sole {
+            Sole::None => (0, 0),
+            Sole::Letter(reply) => (1, reply.into()),
+            Sole::Answer(token) => (2, token),
+        };
+        let (a, b, c, d) = (letters, EMPTY, EMPTY, bytes);
+        let batch = (
+            monotonic, has_wall, wall, seed, case, of, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1,
+        );
         match self.handle.call(&mut self.store, batch)? {
             0 => Ok(()),
             _ => bail!("a turn failed: {}", self.store.data().why),

@@ -6,8 +6,6 @@ use crate::raw::{self, NO_REPLY};
 
 /// Bytes of a `letter`: five words.
 const LETTER: usize = 20;
-/// Bytes of an event and the number of letters before it.
-const EVENT: usize = 48;
 
 /// Letters, their bodies in one buffer.
 #[derive(Debug, Default)]
@@ -67,15 +65,8 @@ impl Letters {
         Ok(u32::try_from(self.len() * LETTER)?)
     }
 
-    /// Writes them into a guest's memory, the list of letters and the bodies at these places.
-    pub fn lower(
-        &self,
-        memory: &mut [u8],
-        list: u32,
-        body: u32,
-        reply: Option<u32>,
-    ) -> anyhow::Result<()> {
-        self.lower_bodies(memory, body)?;
+    /// Writes the list of them into a guest's memory at this place.
+    pub fn lower(&self, memory: &mut [u8], list: u32, reply: Option<u32>) -> anyhow::Result<()> {
         let places = memory.get_mut(list as usize..).and_then(|rest| {
             let (places, _) = rest.get_mut(..self.len() * LETTER)?.as_chunks_mut::<LETTER>();
             Some(places)
@@ -88,24 +79,8 @@ impl Letters {
         Ok(())
     }
 
-    /// Writes the one letter that there is as an answer, with the list of events at this place.
-    pub fn lower_answer(
-        &self,
-        memory: &mut [u8],
-        list: u32,
-        body: u32,
-        token: u64,
-    ) -> anyhow::Result<()> {
-        self.lower_bodies(memory, body)?;
-        let place = memory.get_mut(list as usize..).and_then(<[u8]>::first_chunk_mut::<EVENT>);
-        let place = place.context("outside its memory")?;
-        place.fill(0);
-        place[16..24].copy_from_slice(&token.to_le_bytes());
-        place[28..].copy_from_slice(&letter((0, self.bytes()?), None));
-        Ok(())
-    }
-
-    fn lower_bodies(&self, memory: &mut [u8], at: u32) -> anyhow::Result<()> {
+    /// Writes their bodies, at this place.
+    pub fn lower_bodies(&self, memory: &mut [u8], at: u32) -> anyhow::Result<()> {
         let area = memory.get_mut(at as usize..).and_then(|rest| rest.get_mut(..self.bodies.len()));
         area.context("outside its memory")?.copy_from_slice(&self.bodies);
         Ok(())
@@ -121,6 +96,3 @@ fn letter((start, end): (u32, u32), reply: Option<u32>) -> [u8; LETTER] {
     }
     letter
 }
-
-/// Bytes of the list of events that [`Letters::lower_answer`] writes.
-pub const ANSWER: u32 = EVENT as u32;
