@@ -265,7 +265,14 @@ pub(crate) fn first_clock(now: Now) -> Clock {
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_nanos().try_into().unwrap_or(u64::MAX)
+    const SECOND: u64 = 1_000_000_000;
+    // Not by way of 128 bits: a guest has those multiplied by a function.
+    match duration.as_secs() {
+        seconds if seconds < u64::MAX / SECOND => {
+            seconds * SECOND + u64::from(duration.subsec_nanos())
+        }
+        _ => u64::MAX,
+    }
 }
 
 fn missing(name: &str, kind: &str, example: &str, other: Option<Granted>) -> Error {
