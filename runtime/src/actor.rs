@@ -332,7 +332,7 @@ impl Owner for Actor {
 
     fn schedule(self: Arc<Self>) {
         // Not the queue's count of owners: all workers would write to it.
-        self.queue.push_next(self.clone());
+        RunQueue::push_next(self);
     }
 }
 

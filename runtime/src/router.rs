@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::address::{ActorId, Address, IdHash, NodeId};
 use crate::clock::{Alarm, Clock};
 use crate::device::Devices;
-use crate::mailbox::{Inlet, Letter, Mail, Mailbox, Message, Question, Reply, Timer, To};
+use crate::mailbox::{Inlet, Letter, Mail, Mailbox, Message, Place, Question, Reply, Timer, To};
 use crate::net::Net;
 use crate::reason::Reason;
 
@@ -180,15 +180,18 @@ impl Router {
     }
 
     /// Sends a question. What comes of it goes to the asker's place for it.
-    pub fn ask(&self, question: Question, to: To, mut letter: Letter) {
-        letter.reply = Some(Reply::Here(question.clone()));
+    pub fn ask(&self, asker: &Inlet, place: Place, to: To, mut letter: Letter) {
+        let question = || Question { asker: asker.clone(), place };
         let asked = match self.way(to) {
-            Way::There(node, id) => self.ask_away(node, id, &question, letter),
-            Way::Here(local) => self.bring(&local, letter),
+            Way::There(node, id) => self.ask_away(node, id, &question(), letter),
+            Way::Here(local) => {
+                letter.reply = Some(Reply::Here(question()));
+                self.bring(&local, letter)
+            }
         };
         if let Err(reason) = asked {
             // An asker that is gone has nobody to tell.
-            let _ = question.answer(Err(reason));
+            let _ = question().answer(Err(reason));
         }
     }
 
@@ -298,6 +301,7 @@ impl Router {
     }
 
     /// Where letters go now. An actor is here if it is, whatever its address says.
+    #[inline]
     fn way(&self, to: To) -> Way {
         let address = match to {
             To::Reply(Reply::Here(question)) => return Way::Here(Local::Asker(question)),
@@ -319,6 +323,7 @@ impl Router {
     }
 
     /// Gives a letter to whom it is for, or the reason why it can't be given.
+    #[inline]
     fn bring(&self, local: &Local, letter: Letter) -> Result<(), Reason> {
         match local {
             Local::Actor(inlet) => inlet.post(letter),

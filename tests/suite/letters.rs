@@ -61,10 +61,14 @@ fn whoever_waits_for_an_actor_that_stops_is_told_so() {
 #[test]
 fn whoever_waits_for_an_incarnation_that_crashes_is_told_so() {
     let lab = pair("");
-    lab.say("a", json!([{"Ask": ["b", 1, 60_000, ["Keep"]]}]));
-    lab.becomes("b", |row| row.handled > 0);
-    lab.fails("b", json!(["Panic"]));
-    lab.hears("a", "answer 1: Trapped");
+    // The second has used the address up, in a turn that did not take place.
+    for (token, steps) in [(1, json!(["Panic"])), (2, json!([{"Answer": "undone"}, "Panic"]))] {
+        let handled = lab.actor("b").handled;
+        lab.say("a", json!([{"Ask": ["b", token, 60_000, ["Keep"]]}]));
+        lab.becomes("b", |row| row.handled > handled);
+        lab.fails("b", steps);
+        lab.hears("a", &format!("answer {token}: Trapped"));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::parking::Press;
 use super::status::Doing;
 use super::worker::SLICE;
 use super::{Actor, Body, Phase, Scheduler, lock};
+use crate::address::ActorId;
 use crate::mailbox::{Mail, Message, Place};
 use crate::reason::Reason;
 use crate::router::Due;
@@ -56,7 +57,9 @@ impl Scheduler {
         if body.instance.is_none() && self.waits_for_room(actor, body, now.monotonic) {
             return;
         }
-        if let Err(why) = self.wake(actor, body, now) {
+        if body.parked.is_some()
+            && let Err(why) = self.wake(actor, body, now)
+        {
             return self.not_made(actor, body, &why, now);
         }
         if body.instance.is_none() {
@@ -102,7 +105,7 @@ impl Scheduler {
                 inbox.push(Message::Answer { token, outcome });
             }
             if let Some(earliest) = asks.earliest() {
-                self.alarm_at(actor, asks, earliest, now);
+                self.alarm_at(actor.id(), asks, earliest, now);
             }
         }
         if settled {
@@ -114,7 +117,7 @@ impl Scheduler {
     /// Has the clock say when a question is overdue, unless it will anyway before.
     pub(super) fn alarm_at(
         &self,
-        actor: &Actor,
+        asker: ActorId,
         asks: &mut Asks,
         deadline: Duration,
         now: Duration,
@@ -126,7 +129,7 @@ impl Scheduler {
             self.clock.cancel(later);
         }
         let after = deadline.saturating_sub(now);
-        asks.set_alarm(self.clock.arm(after, Due::Overdue(actor.id())));
+        asks.set_alarm(self.clock.arm(after, Due::Overdue(asker)));
     }
 
     fn begin(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) {

@@ -11,7 +11,7 @@ use super::asks::Asks;
 use super::status::Doing;
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::device::PinId;
-use crate::mailbox::{Letter, Message, Question};
+use crate::mailbox::{Inlet, Letter, Message};
 use crate::reason::Reason;
 use crate::store::state::Commit;
 use crate::wasm::effects::{Effects, LinkEffect, Run, Way};
@@ -32,10 +32,11 @@ pub(super) struct Committing {
 impl Scheduler {
     /// Ends an activation of the first `count` messages that went well.
     pub(super) fn commit(&self, actor: &Arc<Actor>, body: &mut Body, count: usize, now: Duration) {
-        let Some(instance) = body.instance.as_mut() else { return };
+        let Body { instance, asks, .. } = body;
+        let Some(instance) = instance else { return };
         let effects = instance.take_effects();
         if effects.writes.is_empty() {
-            self.release(actor, &mut body.asks, effects, count, now);
+            self.release(actor, instance.turn().inlet(), asks, effects, count, now);
             body.inbox.done(count);
             return self.rest(actor, body);
         }
@@ -74,10 +75,11 @@ impl Scheduler {
         self.back_off(actor, body, now + DISK_PATIENCE, now);
     }
 
-    /// Lets a committed activation's effects out into the world.
+    /// Lets a committed activation's effects out into the world; `inlet` is the actor's own.
     fn release(
         &self,
         actor: &Arc<Actor>,
+        inlet: &Inlet,
         asks: &mut Asks,
         mut effects: Box<Effects>,
         handled: usize,
@@ -91,7 +93,7 @@ impl Scheduler {
         });
         each(&mut effects.log, |line| actor.journal().write(line));
         each(&mut effects.family, |change| self.change_family(actor, change));
-        self.dispatch_all(actor, asks, &mut effects, now);
+        self.dispatch_all(inlet, asks, &mut effects, now);
         each(&mut effects.dead, |reply| self.router.unanswered(&reply, Reason::NoAnswer));
         each(&mut effects.timers, |(key, timer)| match timer {
             Some(timer) => self.router.arm(&actor.mailbox, key, timer),
@@ -112,20 +114,14 @@ impl Scheduler {
         }
     }
 
-    fn dispatch_all(
-        &self,
-        actor: &Arc<Actor>,
-        asks: &mut Asks,
-        effects: &mut Effects,
-        now: Duration,
-    ) {
+    fn dispatch_all(&self, sender: &Inlet, asks: &mut Asks, effects: &mut Effects, now: Duration) {
         let Effects { letters, tokens, runs, .. } = effects;
         if letters.len() < 2 {
             // Most often there is one, and draining lists costs as much as that.
             if let (Some(run), Some(letter), Some(token)) =
                 (runs.pop(), letters.pop(), tokens.pop())
             {
-                self.dispatch(actor, asks, run.way, letter, token, now);
+                self.dispatch(sender, asks, run.way, letter, token, now);
             }
             return;
         }
@@ -136,12 +132,12 @@ impl Scheduler {
             match (way, own) {
                 (way, [token]) => {
                     if let Some(letter) = letters.next() {
-                        self.dispatch(actor, asks, way, letter, *token, now);
+                        self.dispatch(sender, asks, way, letter, *token, now);
                     }
                 }
                 (Way::Send(to), _) => {
                     let run = letters.by_ref().take(count);
-                    self.router.send_all(&actor.inlet(), to, run, own);
+                    self.router.send_all(sender, to, run, own);
                     // Those that found no room are still there.
                     while letters.len() > tokens.len() {
                         letters.next();
@@ -155,7 +151,7 @@ impl Scheduler {
 
     fn dispatch(
         &self,
-        actor: &Arc<Actor>,
+        sender: &Inlet,
         asks: &mut Asks,
         way: Way,
         letter: Letter,
@@ -163,14 +159,14 @@ impl Scheduler {
         now: Duration,
     ) {
         match way {
-            Way::Send(to) => self.router.send(&actor.inlet(), to, letter, token),
+            Way::Send(to) => self.router.send(sender, to, letter, token),
             Way::Ask { to, deadline } => {
                 let deadline = now.saturating_add(Duration::from_nanos(deadline));
                 let place = asks.open(token, deadline);
-                self.alarm_at(actor, asks, deadline, now);
-                self.router.ask(Question { asker: actor.inlet(), place }, to, letter);
+                self.alarm_at(sender.owner(), asks, deadline, now);
+                self.router.ask(sender, place, to, letter);
             }
-            Way::Publish(topic) => self.router.publish(actor.id(), topic, letter.body),
+            Way::Publish(topic) => self.router.publish(sender.owner(), topic, letter.body),
         }
     }
 }
@@ -203,7 +199,8 @@ pub(super) fn run_committer(scheduler: &Scheduler, commits: &Receiver<Committing
                 Ok(()) => {
                     body.phase = Phase::Ready;
                     let (effects, handled) = (committing.effects, committing.messages.len());
-                    scheduler.release(&actor, &mut body.asks, effects, handled, now);
+                    let (inlet, asks) = (actor.inlet(), &mut body.asks);
+                    scheduler.release(&actor, &inlet, asks, effects, handled, now);
                     // To be parked at once calls the guest, and would hold other commits up.
                     match scheduler.limits.park_ms {
                         0 => scheduler.enqueue(&actor),

@@ -95,9 +95,6 @@ impl Scheduler {
         body: &mut Body,
         now: Now,
     ) -> Result<(), NoInstance> {
-        if body.parked.is_none() {
-            return Ok(());
-        }
         let code = body.code.clone();
         let grants = Holdings::new(actor.grants(), &self.limits);
         let mut instance = self.instance(actor, &code, grants)?;

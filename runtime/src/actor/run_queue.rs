@@ -58,24 +58,24 @@ impl RunQueue {
         HERE.with_borrow_mut(|here| here.queue = Some(self.clone()));
     }
 
-    /// Puts an actor at the end. Its mailbox sees to it that it is here only once.
-    pub fn push(&self, actor: Arc<Actor>) {
-        self.put(actor, Own::push);
+    /// Puts an actor at the end of its queue. Its mailbox sees to it that it is there only once.
+    pub fn push(actor: Arc<Actor>) {
+        Self::put(actor, Own::push);
     }
 
     /// As [`RunQueue::push`], for an actor that something came for just now.
-    pub fn push_next(&self, actor: Arc<Actor>) {
-        self.put(actor, Own::push_next);
+    pub fn push_next(actor: Arc<Actor>) {
+        Self::put(actor, Own::push_next);
     }
 
     /// As [`RunQueue::push`], for an actor whose first turn is to come.
-    pub fn push_beginning(&self, actor: Arc<Actor>) {
-        self.put(actor, Own::push_beginning);
+    pub fn push_beginning(actor: Arc<Actor>) {
+        Self::put(actor, Own::push_beginning);
     }
 
-    fn put(&self, actor: Arc<Actor>, put: impl FnOnce(&mut Own<Arc<Actor>>, Arc<Actor>)) {
+    fn put(actor: Arc<Actor>, put: impl FnOnce(&mut Own<Arc<Actor>>, Arc<Actor>)) {
         let elsewhere = HERE.with_borrow_mut(|here| {
-            if here.queue.as_deref().is_some_and(|queue| std::ptr::eq(queue, self)) {
+            if here.queue.as_ref().is_some_and(|queue| Arc::ptr_eq(queue, &actor.queue)) {
                 put(&mut here.own, actor);
                 here.away.iter().for_each(Waker::wake_by_ref);
                 return None;
@@ -83,7 +83,7 @@ impl RunQueue {
             Some(actor)
         });
         if let Some(actor) = elsewhere {
-            self.shared.give([actor]);
+            actor.queue.clone().shared.give([actor]);
         }
     }
 

@@ -175,7 +175,7 @@ impl Scheduler {
         }
         actor.does(Doing::Starting);
         // Its mailbox began scheduled.
-        actor.queue.push_beginning(actor.clone());
+        RunQueue::push_beginning(actor.clone());
         actor
     }
 
@@ -282,7 +282,7 @@ impl Scheduler {
 
     /// Puts a scheduled actor into its run queue again.
     pub(super) fn enqueue(&self, actor: &Arc<Actor>) {
-        actor.queue.push(actor.clone());
+        RunQueue::push(actor.clone());
     }
 
     pub(super) fn forget(&self, actor: &Arc<Actor>, reason: Reason) {

@@ -116,6 +116,7 @@ impl<'a> View<'a, '_> {
         Ok(One::Event((before as u32, event)))
     }
 
+    #[inline]
     fn letter(&mut self, letter: &'a Letter) -> Result<wit::Letter, TableFull> {
         let start = self.handles.len() as u32;
         for address in &letter.carried {

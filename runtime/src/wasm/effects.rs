@@ -35,7 +35,7 @@ pub struct Effects {
     pub links: Vec<LinkEffect>,
     /// Reply addresses that died unused with the turn.
     pub dead: Vec<Reply>,
-    /// Reply addresses that this activation has used up or let go.
+    /// Reply addresses that this activation has let go, or, once it is undone, used up.
     pub(super) used: Vec<Reply>,
     /// Bytes transmitted in this activation, by link and class.
     pub(super) queued: BTreeMap<(u32, u8), usize>,
@@ -109,21 +109,29 @@ impl Effects {
 
 impl Pending {
     pub fn take(&mut self) -> Box<Effects> {
-        self.0.take().unwrap_or_else(|| SPARE.take().unwrap_or_default())
+        self.0.take().unwrap_or_else(spare)
     }
+}
+
+/// Apart from where it is wanted: once in an activation it is.
+#[inline(never)]
+fn spare() -> Box<Effects> {
+    SPARE.take().unwrap_or_default()
 }
 
 impl Deref for Pending {
     type Target = Effects;
 
+    #[inline]
     fn deref(&self) -> &Effects {
         self.0.as_deref().unwrap_or(&NONE)
     }
 }
 
 impl DerefMut for Pending {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Effects {
-        self.0.get_or_insert_with(|| SPARE.take().unwrap_or_default())
+        self.0.get_or_insert_with(spare)
     }
 }
 
@@ -134,6 +142,16 @@ pub struct Run {
     pub way: Way,
     /// How many they are; one if it is not plain letters.
     pub count: usize,
+}
+
+impl Run {
+    /// The reply address that it uses up.
+    pub(super) fn into_reply(self) -> Option<Reply> {
+        match self.way {
+            Way::Send(To::Reply(reply)) | Way::Ask { to: To::Reply(reply), .. } => Some(reply),
+            _ => None,
+        }
+    }
 }
 
 /// Where a run goes.

@@ -111,6 +111,17 @@ impl Instance {
             return self.fail(Failure::over_budget(why));
         };
         let called = self.guest.handle(&mut self.store, time(now), &given.batch());
+        if let Ok(Ok(())) = called
+            && self.store.data().fault.is_none()
+        {
+            self.store.data_mut().finish();
+            return Ok(());
+        }
+        self.not_handled(called)
+    }
+
+    #[cold]
+    fn not_handled(&mut self, called: wasmtime::Result<Result<(), ()>>) -> Result<(), Failure> {
         let failed =
             |turn: &mut Turn| turn.failing.take().unwrap_or_else(|| "no reason given".into());
         let called = called.map(|outcome| outcome.map_err(|()| failed(self.store.data_mut())));

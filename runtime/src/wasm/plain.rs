@@ -204,7 +204,9 @@ impl Guest {
         let parameters =
             (monotonic, has_wall, wall, seed, case, of, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
         let failed = self.handle.call(&mut *store, parameters)?;
-        self.after(store, &self.exports.handle, failed)?;
+        if self.exports.handle.after.is_some() {
+            self.after(store, &self.exports.handle, failed)?;
+        }
         match failed {
             0 => Ok(Ok(())),
             1 => Ok(Err(())),

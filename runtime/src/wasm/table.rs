@@ -143,7 +143,8 @@ impl Table {
         self.place(handle)?.held.as_ref()
     }
 
-    /// To whom a letter under a handle goes. `find` is asked once for each actor of this node.
+    /// To whom a letter under a handle goes; a reply address is used up. `find` is asked once for
+    /// each actor of this node.
     pub fn to(&mut self, handle: u32, find: impl FnOnce(&Address) -> Option<Inlet>) -> Option<To> {
         self.place(handle)?;
         let place = &mut self.places[(handle & PLACE_MASK) as usize];
@@ -157,7 +158,10 @@ impl Table {
                     None => To::Actor(Box::new(address.clone())),
                 })
             }
-            Held::Reply(reply) => Some(To::Reply(reply.clone())),
+            Held::Reply(_) => match self.release(handle)? {
+                Held::Reply(reply) => Some(To::Reply(reply)),
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
-use super::effects::{Effects, Pending};
+use super::effects::{Effects, Pending, Run};
 use super::instance::Failure;
 use super::memory::Share;
 use super::plain::{Space, Spacious};
@@ -195,11 +195,18 @@ impl Turn {
     pub(super) fn undo(&mut self) {
         let watched = self.effects.family.iter().filter(|change| change.watches()).count();
         self.inlet.mailbox().unwatch(watched);
-        let used = std::mem::take(&mut self.effects.used);
+        let mut used = std::mem::take(&mut self.effects.used);
+        used.extend(self.effects.runs.drain(..).filter_map(Run::into_reply));
         *self.effects = Effects { used, ..Effects::default() };
     }
 
-    /// Where answers were to go, as of before this activation: nobody else can give them.
+    /// The way into its actor's mailbox.
+    pub fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    /// Where answers were to go, as of before an activation that was undone: nobody else can give
+    /// them.
     pub fn questions(&self) -> impl Iterator<Item = &Reply> {
         self.holds.questions().chain(&self.effects.used)
     }
@@ -261,22 +268,20 @@ impl Turn {
             Some(node) if node != reads.me() => None,
             _ => reads.find(address.id),
         };
-        let to = self.holds.table.to(handle, find).ok_or(Refusal::BadHandle)?;
-        self.wait()?;
-        if let To::Reply(reply) = &to {
-            self.holds.table.release(handle);
-            self.effects.used.push(reply.clone());
+        if !self.may_wait() {
+            return Err(match self.holds.table.find(handle) {
+                Some(Held::Actor(_) | Held::Reply(_)) => Refusal::MailboxFull,
+                _ => Refusal::BadHandle,
+            });
         }
+        let to = self.holds.table.to(handle, find).ok_or(Refusal::BadHandle)?;
+        self.waits += 1;
         Ok(to)
     }
 
-    /// One more letter that may have a notice, or question that has an answer.
-    fn wait(&mut self) -> Result<(), Refusal> {
-        if !self.inlet.mailbox().may_send(self.waits) {
-            return Err(Refusal::MailboxFull);
-        }
-        self.waits += 1;
-        Ok(())
+    /// One more letter may have a notice, or question an answer.
+    fn may_wait(&self) -> bool {
+        self.inlet.mailbox().may_send(self.waits)
     }
 
     fn stored_size(&mut self, key: &[u8]) -> u64 {

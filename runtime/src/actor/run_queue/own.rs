@@ -52,7 +52,9 @@ impl<T> Own<T> {
 
     /// As [`Own::push`], for one that something came for just now.
     pub fn push_next(&mut self, one: T) {
-        self.ready.extend(self.next.replace(one));
+        if let Some(before) = self.next.replace(one) {
+            self.ready.push_back(before);
+        }
     }
 
     /// As [`Own::push`], for one whose first turn is to come.

@@ -21,7 +21,10 @@ impl effects::Host for Turn {
         let addresses = self.letter(&body, &carried)?;
         let letter = Letter { body, carried: addresses, reply: None };
         if self.effects.last == Some(to) {
-            self.wait()?;
+            if !self.may_wait() {
+                return Err(Refusal::MailboxFull);
+            }
+            self.waits += 1;
             self.hand_over(&carried);
             self.effects.follow(letter, token);
             return Ok(());
