@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 use tests::guests::repository;
 
-use crate::fixture::Lab;
+use crate::fixture::{Lab, guest};
 
 /// What its log says.
 const ADVICE: &str = "its memory grew by its first message";
@@ -35,6 +35,28 @@ fn module() -> Vec<u8> {
     std::fs::read(target.join(wasm).join("release/foreign.wasm")).unwrap()
 }
 
+/// Adds a component of it to a node: its CID.
+fn add(lab: &Lab, module: &[u8]) -> String {
+    let file = lab.folder.path().join("foreign.wasm");
+    std::fs::write(&file, edge_host::wasm::encode(module).unwrap()).unwrap();
+    lab.node.run(&["add", file.to_str().unwrap()]).unwrap().trim().to_owned()
+}
+
+#[test]
+fn code_that_cannot_begin_is_swapped_for_code_that_can() {
+    // Less than it begins with, and enough for what is linked for edge-host.
+    let lab = Lab::new("[limits]\nmemory-bytes = 524288\nrestart-ms = 2000\n");
+    let cid = add(&lab, &module());
+    lab.node.run(&["start", &cid, "--as", "a"]).unwrap();
+    let row = lab.becomes("a", |row| row.last_failure.is_some());
+    let why = row.last_failure.unwrap();
+    assert!(why.contains("its budget is 524288"), "{why}");
+    let probe = guest("probe");
+    lab.node.run(&["add", &probe.file.to_string_lossy()]).unwrap();
+    lab.node.run(&["swap", "a", &probe.cid]).unwrap();
+    assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
+}
+
 #[test]
 fn a_foreign_component_linked_for_other_hosts_works_and_its_people_are_told_once() {
     let module = module();
@@ -46,11 +68,9 @@ fn a_foreign_component_linked_for_other_hosts_works_and_its_people_are_told_once
     let initial = memory.unwrap().unwrap().initial * PAGE;
     assert!(initial > 1 << 20, "a stack of 1 MiB, and data: {initial} bytes");
     let lab = Lab::new("");
-    let file = lab.folder.path().join("foreign.wasm");
-    std::fs::write(&file, edge_host::wasm::encode(&module).unwrap()).unwrap();
-    let cid = lab.node.run(&["add", file.to_str().unwrap()]).unwrap();
+    let cid = add(&lab, &module);
     for name in ["a", "b"] {
-        lab.node.run(&["start", cid.trim(), "--as", name]).unwrap();
+        lab.node.run(&["start", &cid, "--as", name]).unwrap();
     }
     for number in 0..200 {
         let text = number.to_string();

@@ -57,9 +57,7 @@ impl Scheduler {
         if body.instance.is_none() && self.waits_for_room(actor, body, now.monotonic) {
             return;
         }
-        if body.parked.is_some()
-            && let Err(why) = self.wake(actor, body, now)
-        {
+        if let Err(why) = self.wake(actor, body, now) {
             return self.not_made(actor, body, &why, now);
         }
         if body.instance.is_none() {

@@ -88,13 +88,21 @@ impl Scheduler {
         Some(parked)
     }
 
-    /// Puts an instance in the place of a parked one.
+    /// Puts an instance in the place of a parked one, if it is parked.
+    #[inline]
     pub(super) fn wake(
         &self,
         actor: &Arc<Actor>,
         body: &mut Body,
         now: Now,
     ) -> Result<(), NoInstance> {
+        match body.parked {
+            None => Ok(()),
+            Some(_) => self.wake_parked(actor, body, now),
+        }
+    }
+
+    fn wake_parked(&self, actor: &Arc<Actor>, body: &mut Body, now: Now) -> Result<(), NoInstance> {
         let code = body.code.clone();
         let grants = Holdings::new(actor.grants(), &self.limits);
         let mut instance = self.instance(actor, &code, grants)?;
