@@ -95,18 +95,41 @@ fn room(lab: &Lab, bytes: Option<u64>) {
     prlimit(pid, Resource::Fsize, limit).unwrap();
 }
 
-#[test]
-fn a_node_with_a_full_disk_says_so_keeps_running_and_goes_on_when_there_is_room() {
+/// A node whose writes fail where [`room`] says so.
+fn on_a_small_disk(actors: &str) -> Lab {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     // A write over the limit is to fail, not to kill.
     command
         .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
         .arg(tests::guests::edge_host().unwrap());
+    Lab::started_by(command, folder, actors)
+}
+
+#[test]
+fn who_waits_for_an_answer_that_the_disk_refuses_is_told_so() {
+    let probe = "component = \"$probe\"\n";
+    let grants = "grant = { b = \"actor:b\" }\n";
+    let lab = on_a_small_disk(&format!("[actor.a]\n{probe}{grants}[actor.b]\n{probe}"));
+    lab.say("a", json!([{"Ask": ["b", 1, 600_000, ["Keep"]]}]));
+    lab.becomes("b", |row| row.handled > 0);
+    room(&lab, Some(0));
+    // Asked by another thread: there is no answer until there is room.
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| lab.tell("b", json!([{"Answer": "lost"}, {"Note": "too"}])));
+        lab.hears("a", "answer 1: NoAnswer");
+        room(&lab, None);
+        // Given again, it finds that nobody waits.
+        assert!(asked.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_node_with_a_full_disk_says_so_keeps_running_and_goes_on_when_there_is_room() {
     let grants = "grant = { b = \"actor:b\", pin = { pin = \"bench:heater\", safe = \"low\" } }\n";
     let probe = "component = \"$probe\"\n";
     let actors = format!("[actor.a]\n{probe}{grants}[actor.b]\n{probe}");
-    let mut lab = Lab::started_by(command, folder, &actors);
+    let mut lab = on_a_small_disk(&actors);
     lab.say("a", json!([{"Note": "before"}]));
 
     room(&lab, Some(0));

@@ -72,6 +72,20 @@ fn whoever_waits_for_an_incarnation_that_crashes_is_told_so() {
 }
 
 #[test]
+fn an_answer_that_asks_back_is_told_when_its_receiver_stops() {
+    let lab = pair("turn = \"300ms\"\n");
+    lab.say("a", json!([{"Ask": ["b", 1, 60_000, ["Keep"]]}]));
+    lab.becomes("b", |row| row.handled > 0);
+    // What comes for `a` meanwhile finds it at work, and then stopping.
+    lab.say("a", json!([{"Send": ["me", 2, ["Loop"]]}]));
+    lab.say("b", json!([{"AskBack": [3, 600_000]}]));
+    lab.node.run(&["stop", "a"]).unwrap();
+    lab.until("b", json!(["Heard"]), |heard| {
+        heard.iter().any(|one| ["answer 3: Stopped", "answer 3: NoAnswer"].contains(&one.as_str()))
+    });
+}
+
+#[test]
 fn a_dead_address_gives_a_reason() {
     let lab = pair("");
     lab.node.run(&["stop", "b"]).unwrap();

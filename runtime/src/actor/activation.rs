@@ -10,7 +10,7 @@ use super::status::Doing;
 use super::worker::SLICE;
 use super::{Actor, Body, Phase, Scheduler, lock};
 use crate::address::ActorId;
-use crate::mailbox::{Mail, Message, Place};
+use crate::mailbox::{Mail, Message, Place, Reply};
 use crate::reason::Reason;
 use crate::router::Due;
 use crate::supervisor::{self, Exit};
@@ -286,14 +286,21 @@ impl Scheduler {
         }
         let again = body.inbox.first(again);
         let held = instance.iter().flat_map(|instance| instance.turn().questions());
-        for reply in held.chain(parked.iter().flat_map(|parked| parked.holds.questions())) {
-            let given_again = again.iter().any(|message| match message {
-                Message::Letter(letter) => letter.reply.as_ref() == Some(reply),
-                _ => false,
-            });
-            if !given_again {
-                self.router.unanswered(reply, reason);
-            }
+        let held = held.chain(parked.iter().flat_map(|parked| parked.holds.questions()));
+        self.not_answered(held, again, reason);
+    }
+
+    /// Tells whoever waits for these answers why none comes, but not those whose question is given
+    /// `again`.
+    pub(super) fn not_answered<'a>(
+        &self,
+        replies: impl Iterator<Item = &'a Reply>,
+        again: &[Message],
+        reason: Reason,
+    ) {
+        let given_again = |reply| again.iter().any(|message| message.reply() == Some(reply));
+        for reply in replies.filter(|reply| !given_again(reply)) {
+            self.router.unanswered(reply, reason);
         }
     }
 

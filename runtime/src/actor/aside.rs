@@ -33,10 +33,7 @@ impl Scheduler {
     }
 
     fn set_aside(&self, actor: &Actor, message: Message, failure: &Failure) {
-        let reply = match &message {
-            Message::Letter(letter) => letter.reply.clone(),
-            _ => None,
-        };
+        let reply = message.reply().cloned();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
         let record = SetAside { message, why: failure.why.clone(), at };

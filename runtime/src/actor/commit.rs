@@ -63,6 +63,8 @@ impl Scheduler {
         let again = lost.messages.len();
         body.inbox.put_back(lost.messages);
         self.drop_instance(actor, body, again, Reason::NoAnswer);
+        let replies = lost.effects.replies();
+        self.not_answered(replies, body.inbox.first(again), Reason::NoAnswer);
         actor.count_stored_again();
         for pin in actor.pins() {
             self.make_safe(actor, pin);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::status::Doing;
 use super::{Actor, Body, Command, Phase, Scheduler, Spec, Wish};
 use crate::device::{BusId, PinId, SensorId};
-use crate::mailbox::{Mail, Message};
+use crate::mailbox::Mail;
 use crate::reason::Reason;
 use crate::store::state::Commit;
 use crate::supervisor::{self, Decision, Exit, Stop};
@@ -170,13 +170,15 @@ impl Scheduler {
     pub(super) fn turn_away(&self, mail: impl IntoIterator<Item = Mail>, reason: Reason) -> usize {
         let mut left = 0;
         for mail in mail {
-            let Mail::Message(message) = mail else { continue };
-            left += 1;
-            if let Message::Letter(letter) = message
-                && let Some(reply) = letter.reply
-            {
-                self.router.unanswered(&reply, reason);
-            }
+            let reply = match &mail {
+                Mail::Message(message) => {
+                    left += 1;
+                    message.reply()
+                }
+                Mail::Answer { outcome: Ok(letter), .. } => letter.reply.as_ref(),
+                Mail::Answer { .. } | Mail::Nudge => None,
+            };
+            reply.into_iter().for_each(|reply| self.router.unanswered(reply, reason));
         }
         left
     }

@@ -148,6 +148,16 @@ pub enum LinkEvent {
 }
 
 impl Message {
+    /// Where an answer to it goes, if one is wanted.
+    pub fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Letter(letter) | Self::Answer { outcome: Ok(letter), .. } => {
+                letter.reply.as_ref()
+            }
+            _ => None,
+        }
+    }
+
     /// Bytes of its body, if it has one.
     pub fn body_len(&self) -> usize {
         match self {

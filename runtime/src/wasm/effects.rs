@@ -35,7 +35,8 @@ pub struct Effects {
     pub links: Vec<LinkEffect>,
     /// Reply addresses that died unused with the turn.
     pub dead: Vec<Reply>,
-    /// Reply addresses that this activation has let go, or, once it is undone, used up.
+    /// Reply addresses that this activation has let go or given away, and, once it is undone, used
+    /// up: see [`Effects::replies`].
     pub(super) used: Vec<Reply>,
     /// Bytes transmitted in this activation, by link and class.
     pub(super) queued: BTreeMap<(u32, u8), usize>,
@@ -86,6 +87,14 @@ impl Effects {
         if let Some(run) = self.runs.last_mut() {
             run.count += 1;
         }
+    }
+
+    /// Reply addresses that the actor no longer has: nobody else can answer if nothing leaves.
+    pub fn replies(&self) -> impl Iterator<Item = &Reply> {
+        self.used.iter().chain(self.runs.iter().filter_map(|run| match &run.way {
+            Way::Send(To::Reply(reply)) | Way::Ask { to: To::Reply(reply), .. } => Some(reply),
+            _ => None,
+        }))
     }
 
     /// All of them are out in the world: the buffer is the next activation's on this thread.
@@ -142,16 +151,6 @@ pub struct Run {
     pub way: Way,
     /// How many they are; one if it is not plain letters.
     pub count: usize,
-}
-
-impl Run {
-    /// The reply address that it uses up.
-    pub(super) fn into_reply(self) -> Option<Reply> {
-        match self.way {
-            Way::Send(To::Reply(reply)) | Way::Ask { to: To::Reply(reply), .. } => Some(reply),
-            _ => None,
-        }
-    }
 }
 
 /// Where a run goes.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::TICK;
 use super::bindings::edge::actor::types::{Handle, Refusal};
-use super::effects::{Effects, Pending, Run};
+use super::effects::{Effects, Pending};
 use super::instance::Failure;
 use super::memory::Share;
 use super::plain::{Space, Spacious};
@@ -175,7 +175,6 @@ impl Turn {
     pub(super) fn finish(&mut self) {
         self.holds.table.end_turn(&mut self.effects.dead);
         self.effects.stored = self.stored;
-        self.effects.used.clear();
     }
 
     /// A tick has passed; false if the activation must end.
@@ -195,8 +194,7 @@ impl Turn {
     pub(super) fn undo(&mut self) {
         let watched = self.effects.family.iter().filter(|change| change.watches()).count();
         self.inlet.mailbox().unwatch(watched);
-        let mut used = std::mem::take(&mut self.effects.used);
-        used.extend(self.effects.runs.drain(..).filter_map(Run::into_reply));
+        let used = self.effects.replies().cloned().collect();
         *self.effects = Effects { used, ..Effects::default() };
     }
 
@@ -208,7 +206,7 @@ impl Turn {
     /// Where answers were to go, as of before an activation that was undone: nobody else can give
     /// them.
     pub fn questions(&self) -> impl Iterator<Item = &Reply> {
-        self.holds.questions().chain(&self.effects.used)
+        self.holds.questions().chain(self.effects.replies())
     }
 
     fn count(&self) -> Result<(), Refusal> {

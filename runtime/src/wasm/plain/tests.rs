@@ -173,8 +173,7 @@ fn each_message_lies_in_a_guest_as_the_component_layer_puts_it() {
         let ours = turn(&mut plain, message.clone(), 0);
         assert_eq!(ours, turn(&mut layered, message.clone(), 0), "{message:?}");
         assert_eq!(ours.0, Ok(()));
-        let lies = |memory: &[u8]| memory[144] > 0 || memory[4096..].iter().any(|byte| *byte != 0);
-        assert!(lies(&ours.2.unwrap()), "{message:?}");
+        assert!(ours.2.unwrap()[4096..].iter().any(|byte| *byte != 0), "{message:?}");
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Step {
     Keep,
     /// Answers whoever's reply address was kept.
     Answer(String),
+    /// Asks whoever's reply address was kept: token, milliseconds.
+    AskBack(u64, u64),
     /// Sends one actor the address of another, to be taken under that name.
     Introduce(String, String),
     /// As `Introduce`, with steps for the same turn.
@@ -213,6 +215,10 @@ impl Probe {
             Step::Answer(text) => {
                 let to = self.waiting.take().ok_or_else(|| Error::new("nobody waits"))?;
                 cx.send(to, vec![text], 0);
+            }
+            Step::AskBack(token, ms) => {
+                let to = self.waiting.take().ok_or_else(|| Error::new("nobody waits"))?;
+                cx.ask(to, Vec::<String>::new(), token, Duration::from_millis(ms));
             }
             Step::Introduce(to, whom) => {
                 let (to, address) = (self.whom(&to, cx)?, self.whom(&whom, cx)?);
