@@ -204,9 +204,7 @@ impl Guest {
         let parameters =
             (monotonic, has_wall, wall, seed, case, of, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
         let failed = self.handle.call(&mut *store, parameters)?;
-        if self.exports.handle.after.is_some() {
-            self.after(store, &self.exports.handle, failed)?;
-        }
+        self.after(store, &self.exports.handle, failed)?;
         match failed {
             0 => Ok(Ok(())),
             1 => Ok(Err(())),
@@ -272,13 +270,26 @@ impl Guest {
         }
     }
 
+    /// Most functions have nothing to be called afterwards, and then nothing is.
+    #[inline]
     fn after<T: Spacious>(
         &self,
         store: &mut Store<T>,
         export: &Export,
         gave: u32,
     ) -> wasmtime::Result<()> {
-        let Some(after) = &export.after else { return Ok(()) };
+        match &export.after {
+            None => Ok(()),
+            Some(after) => self.call_after(store, after, gave),
+        }
+    }
+
+    fn call_after<T: Spacious>(
+        &self,
+        store: &mut Store<T>,
+        after: &ModuleExport,
+        gave: u32,
+    ) -> wasmtime::Result<()> {
         let after: TypedFunc<u32, ()> = function(&self.instance, store, after)?;
         lower::shut(store, |store| after.call(store, gave))
     }

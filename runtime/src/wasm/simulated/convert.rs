@@ -46,13 +46,12 @@ pub fn give<T>(message: &Message, to: impl FnOnce(&Batch<'_>) -> T) -> T {
         Message::Expired(pin) => wit::Event::Expired(*pin),
         Message::Link(event) => wit::Event::Link(link(event, body)),
     };
-    match sole(&event) {
-        Some(sole) => to(&Batch { sole, letters: &[], events: &[], handles, bytes }),
-        None => {
-            let sole = wit::Sole::None;
-            to(&Batch { sole, letters: &[], events: &[(0, event)], handles, bytes })
-        }
-    }
+    let list = [(0, event)];
+    let (sole, events): (_, &[_]) = match sole(&list[0].1) {
+        Some(sole) => (sole, &[]),
+        None => (wit::Sole::None, &list),
+    };
+    to(&Batch { sole, letters: &[], events, handles, bytes })
 }
 
 fn notice(notice: &sim::Notice) -> wit::Notice {
