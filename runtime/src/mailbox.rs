@@ -112,7 +112,7 @@ impl Mailbox {
         self.word.take().for_each(|post| post.open(&mut give));
     }
 
-    /// Messages are given to the actor: their places are free.
+    /// Messages are given to the actor: their places are free. For the owner's runner only.
     pub fn handed(&self, messages: &[Message]) {
         let mut letters = 0;
         for message in messages {
@@ -120,14 +120,21 @@ impl Mailbox {
                 Message::Letter(_) => letters += 1,
                 Message::Undelivered { .. } => self.unreserve(1),
                 Message::Answer { .. } | Message::Down { .. } | Message::Expired { .. } => {}
-                Message::Edge(_) | Message::Timer { .. } | Message::Link(_) => {
-                    self.cold().handed(message);
-                }
+                Message::Edge(_) => self.handed_edge(),
+                Message::Timer { .. } | Message::Link(_) => self.cold().handed(message),
             }
         }
         if letters > 0 {
             self.letters.fetch_sub(letters, Ordering::Relaxed);
         }
+    }
+
+    #[cold]
+    fn handed_edge(&self) {
+        self.cold().handed_edge(self.capacity as usize, |late| {
+            // The owner runs, and need not be scheduled; if it is closed, there is nobody to tell.
+            let _ = self.word.push(Post::One(Mail::Message(Message::Edge(late))));
+        });
     }
 
     /// Messages that were handed out wait once more: their turns left no effect.

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use crate::fixture::{Lab, error_line, guest, manifest, refused};
+use crate::fixture::{Lab, PROBE, error_line, guest, manifest, refused};
 use crate::turns::other_probe;
 
 const LIMITS: &str = "[limits]\nrestart-ms = 1\nmessage-crashes = 1\n";
-const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
 
 fn with_pin(pin: &str) -> Lab {
     Lab::new(&format!("{LIMITS}[actor.a]\n{PROBE}grant = {{ pin = {{ {pin} }} }}\n"))
@@ -97,21 +96,18 @@ fn the_edges_of_an_input_arrive_in_order_with_their_numbers() {
 }
 
 #[test]
-fn edges_that_find_no_room_are_counted_with_the_next() {
+fn edges_that_find_no_room_are_counted_and_the_last_of_them_comes() {
     let grant = "grant = { pin = { pin = \"bench:button?script=s.csv\", input = \"both\" } }\n\
                  mailbox = 4\nturn = \"1m\"\n";
-    // Four hundred edges a millisecond apart; on a slow machine the last of them may find no room
-    // either, and are told of with one of those that follow slowly.
-    let slowly = (1..=600).map(|n| 450 + 200 * n);
-    let times = (50..450).chain(slowly).zip((0..2).cycle());
-    let script: String = times.map(|(ms, low)| format!("{ms},{}\n", 1 - low)).collect();
+    // Four hundred edges a millisecond apart, and none after them.
+    let script: String = (0..400).map(|n| format!("{},{}\n", 50 + n, (n + 1) % 2)).collect();
     let lab = Lab::with_files(&format!("[actor.a]\n{PROBE}{grant}"), &[("s.csv", &script)]);
     // It is busy for a while, with room for four edges.
     lab.say("a", json!(vec![json!({"Allocate": 12}); 20]));
     let numbers = |heard: &str| -> Vec<u64> {
         heard.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect()
     };
-    let all = |heard: &[String]| heard.last().is_some_and(|last| numbers(last)[0] >= 400);
+    let all = |heard: &[String]| heard.last().is_some_and(|last| numbers(last)[0] == 400);
     lab.until("a", json!(["Heard"]), all);
     let (mut before, mut dropped) = (0, 0);
     for heard in lab.say("a", json!(["Heard"])) {
@@ -119,7 +115,7 @@ fn edges_that_find_no_room_are_counted_with_the_next() {
         assert_eq!(numbers[0] - before, numbers[1] + 1, "{heard} follows edge {before}");
         (before, dropped) = (numbers[0], dropped + numbers[1]);
     }
-    assert!(before >= 400, "{dropped} were dropped");
+    println!("{dropped} were dropped");
 }
 
 #[test]

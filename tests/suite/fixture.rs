@@ -30,6 +30,9 @@ const CRATES: [&str; 6] = [
     "examples/thermostat",
 ];
 
+/// An actor's entry that says what it is: it may fail often.
+pub const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
+
 /// The same component with one module more that does nothing: no longer plain, it goes through
 /// wasmtime's component layer.
 pub fn layered(component: &[u8]) -> Vec<u8> {

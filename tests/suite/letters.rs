@@ -3,9 +3,7 @@
 use edge_host::address::{ActorId, Address};
 use serde_json::json;
 
-use crate::fixture::{Lab, guest};
-
-const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
+use crate::fixture::{Lab, PROBE, guest};
 
 /// `a`, who holds `b`; failures are cheap.
 fn pair(more: &str) -> Lab {

@@ -5,8 +5,8 @@ use serde_json::json;
 use tests::process::always_parked;
 use tests::wait_for;
 
-use crate::fixture::{Lab, error_line};
-use crate::turns::{PATIENT, PROBE};
+use crate::fixture::{Lab, PROBE, error_line};
+use crate::turns::PATIENT;
 
 /// Milliseconds that an actor waits for its restart, at first.
 const RESTART_MS: u64 = 500;

@@ -9,12 +9,10 @@ use edge_host::reason::Reason;
 use serde_json::{Value, json};
 use tests::wait_for;
 
-use crate::fixture::{Lab, guest, layered};
+use crate::fixture::{Lab, PROBE, guest, layered};
 
 /// Crashes are cheap here: nothing to wait for, and no end of restarts.
 pub const PATIENT: &str = "[limits]\nrestart-ms = 1\nquarantine-crashes = 1000\n";
-/// An actor that may fail often.
-pub const PROBE: &str = "component = \"$probe\"\nrestart = { max = 1000 }\n";
 
 /// The probe under another CID, and not plain any more.
 pub fn other_probe(lab: &Lab) -> (String, PathBuf) {

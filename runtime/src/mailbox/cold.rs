@@ -1,5 +1,6 @@
 //! What few mailboxes need: timers, edges, links, watched actors, questions known elsewhere.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +21,9 @@ pub(super) struct Cold {
 #[derive(Debug, Default)]
 struct Edges {
     waiting: usize,
-    /// By pin, those that found no room.
-    lost: Vec<(u64, u64)>,
+    /// Of each pin the last that found no room, which stands for those before it: when there is
+    /// room it is put in, so that the actor knows the level at which its pin came to rest.
+    late: VecDeque<Edge>,
 }
 
 impl Cold {
@@ -37,27 +39,35 @@ impl Cold {
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The edge to put in, or `None` if there is no room.
-    pub(super) fn edge(&self, mut edge: Edge, capacity: usize) -> Option<Edge> {
+    /// Has an edge put in, or kept until there is room. `put` is called before another edge is
+    /// looked at: they keep their order.
+    pub(super) fn edge(&self, mut edge: Edge, capacity: usize, put: impl FnOnce(Edge)) {
         let mut edges = lock(&self.edges);
-        let lost = edges.lost.iter().position(|(pin, _)| *pin == edge.pin);
-        if edges.waiting >= capacity {
-            match lost {
-                Some(at) => edges.lost[at].1 += 1 + edge.dropped,
-                None => edges.lost.push((edge.pin, 1 + edge.dropped)),
-            }
-            return None;
+        if let Some(late) = edges.late.iter_mut().find(|late| late.pin == edge.pin) {
+            edge.dropped += late.dropped + 1;
+            *late = edge;
+        } else if edges.waiting >= capacity {
+            edges.late.push_back(edge);
+        } else {
+            edges.waiting += 1;
+            put(edge);
         }
-        if let Some(at) = lost {
-            edge.dropped += edges.lost.swap_remove(at).1;
+    }
+
+    /// An edge was handed to the actor: `put` is given the next one that found no room before.
+    pub(super) fn handed_edge(&self, capacity: usize, put: impl FnOnce(Edge)) {
+        let mut edges = lock(&self.edges);
+        edges.waiting -= 1;
+        if edges.waiting < capacity
+            && let Some(late) = edges.late.pop_front()
+        {
+            edges.waiting += 1;
+            put(late);
         }
-        edges.waiting += 1;
-        Some(edge)
     }
 
     pub(super) fn handed(&self, message: &Message) {
         match message {
-            Message::Edge(_) => lock(&self.edges).waiting -= 1,
             Message::Timer { key, .. } => self.timers().waits(*key, false),
             Message::Link(_) => drop(self.links.fetch_sub(1, Ordering::Relaxed)),
             _ => {}
@@ -75,6 +85,7 @@ impl Cold {
 
     pub(super) fn close(&self) {
         *self.timers() = Timers::default();
+        lock(&self.edges).late.clear();
     }
 }
 

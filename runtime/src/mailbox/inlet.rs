@@ -118,12 +118,12 @@ impl Inlet {
         room
     }
 
-    /// Puts in an edge; one that finds no room is counted, and told of with the next.
+    /// Puts in an edge. One that finds no room comes when there is some, and tells of those that
+    /// went lost before it.
     pub fn edge(&self, edge: Edge) {
         let mailbox = self.mailbox();
-        if let Some(edge) = mailbox.cold().edge(edge, mailbox.capacity as usize) {
-            self.signal(Message::Edge(edge));
-        }
+        let put = |edge| self.signal(Message::Edge(edge));
+        mailbox.cold().edge(edge, mailbox.capacity as usize, put);
     }
 
     /// A timer is due: if it still is that arming, its tick is put in, unless one waits already.

@@ -86,16 +86,25 @@ fn letters_put_back_take_their_places_again() {
 }
 
 #[test]
-fn edges_without_room_are_told_of_with_the_next() {
+fn the_last_edge_without_room_comes_when_there_is_some() {
     let (lone, inlet) = lone(1);
-    let edge = |sequence| Edge { pin: 7, level: true, at: 0, sequence, dropped: 0 };
+    let edge = |pin, sequence| Edge { pin, level: true, at: 0, sequence, dropped: 0 };
     for sequence in 0..3 {
-        inlet.edge(edge(sequence));
+        inlet.edge(edge(7, sequence));
+        inlet.edge(edge(8, sequence));
     }
-    let taken = messages(&lone.mailbox);
-    lone.mailbox.handed(&taken);
-    inlet.edge(edge(3));
-    assert_eq!(messages(&lone.mailbox), [Message::Edge(Edge { dropped: 2, ..edge(3) })]);
+    let next = || {
+        let taken = messages(&lone.mailbox);
+        lone.mailbox.handed(&taken);
+        taken
+    };
+    assert_eq!(next(), [Message::Edge(edge(7, 0))]);
+    assert_eq!(next(), [Message::Edge(Edge { dropped: 2, ..edge(8, 2) })]);
+    inlet.edge(edge(8, 3));
+    assert_eq!(next(), [Message::Edge(Edge { dropped: 1, ..edge(7, 2) })]);
+    assert_eq!(next(), [Message::Edge(edge(8, 3))]);
+    assert_eq!(next(), []);
+    assert!(lone.mailbox.rest(), "nothing is left, and none of it had it scheduled once more");
 }
 
 #[test]
