@@ -49,21 +49,43 @@ mod tests {
         builder.check(scenario);
     }
 
-    /// An owner that counts how often it was put into a run queue.
+    /// An owner that counts how often it was put into a run queue, and how many run it.
     struct Owner {
         word: Word<u32>,
         queued: AtomicUsize,
+        running: AtomicUsize,
+        /// Taken from the word, and not handled yet.
+        inbox: Mutex<Vec<u32>>,
+    }
+
+    /// Nothing to be handled: the owner is to be looked at.
+    const NUDGE: u32 = 0;
+
+    impl Owner {
+        /// Takes what came; gives what is to be handled, which only one may look at.
+        fn fill(&self, look: impl FnOnce(&mut Vec<u32>)) {
+            assert_eq!(self.running.fetch_add(1, Ordering::AcqRel), 0, "run twice at once");
+            let mut inbox = self.inbox.lock().unwrap();
+            inbox.extend(self.word.take().filter(|item| *item != NUDGE));
+            look(&mut inbox);
+            self.running.fetch_sub(1, Ordering::AcqRel);
+        }
+
+        fn queue(&self) {
+            assert_eq!(self.queued.fetch_add(1, Ordering::AcqRel), 0, "queued twice at once");
+        }
     }
 
     fn at_rest() -> Arc<Owner> {
-        let owner = Owner { word: Word::scheduled(), queued: AtomicUsize::new(0) };
+        let (queued, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let owner = Owner { word: Word::scheduled(), queued, running, inbox: Mutex::new(vec![]) };
         assert!(owner.word.rest());
         Arc::new(owner)
     }
 
     fn push(owner: &Owner, item: u32) {
         if owner.word.push(item).unwrap() {
-            assert_eq!(owner.queued.fetch_add(1, Ordering::AcqRel), 0, "queued twice at once");
+            owner.queue();
         }
     }
 
@@ -73,13 +95,25 @@ mod tests {
             return;
         }
         loop {
-            taken.extend(owner.word.take());
+            owner.fill(|inbox| taken.append(inbox));
             // Before it rests: from then on anybody may queue it again.
             owner.queued.fetch_sub(1, Ordering::AcqRel);
             if owner.word.rest() {
                 return;
             }
-            owner.queued.fetch_add(1, Ordering::AcqRel);
+            owner.queue();
+        }
+    }
+
+    /// Looks at an owner at rest as the parker does, and has it run if something came meanwhile.
+    fn claim(owner: &Owner) {
+        if !owner.word.push(NUDGE).unwrap() {
+            return;
+        }
+        let mut idle = false;
+        owner.fill(|inbox| idle = inbox.is_empty());
+        if !idle || !owner.word.rest() {
+            owner.queue();
         }
     }
 
@@ -107,6 +141,30 @@ mod tests {
             assert_eq!(taken.len(), 4, "{taken:?}");
             let of = |first| taken.iter().copied().filter(move |item| item / 10 == first);
             assert!(of(1).eq([10, 11]) && of(2).eq([20, 21]), "{taken:?}");
+            assert_eq!(owner.queued.load(Ordering::Acquire), 0);
+        });
+    }
+
+    #[test]
+    fn who_claims_an_owner_at_rest_has_it_alone_and_nothing_that_comes_is_lost() {
+        model(|| {
+            let owner = at_rest();
+            let parker = {
+                let owner = owner.clone();
+                thread::spawn(move || claim(&owner))
+            };
+            let pusher = {
+                let owner = owner.clone();
+                thread::spawn(move || push(&owner, 1))
+            };
+            let mut taken = Vec::new();
+            run(&owner, &mut taken);
+            push(&owner, 2);
+            parker.join().unwrap();
+            pusher.join().unwrap();
+            run(&owner, &mut taken);
+            taken.sort_unstable();
+            assert_eq!(taken, [1, 2]);
             assert_eq!(owner.queued.load(Ordering::Acquire), 0);
         });
     }
