@@ -58,6 +58,9 @@ pub struct Limits {
     pub range_bytes: usize,
     /// Bytes of one actor's saved state.
     pub save_bytes: usize,
+    /// Longest time that an actor may take to be saved, in milliseconds: one thread parks them all,
+    /// and whoever waits for memory waits for it.
+    pub save_ms: u64,
     /// Lines kept of one actor's log.
     pub log_lines: usize,
     /// Bytes of one log line; the rest is cut and marked.
@@ -187,6 +190,7 @@ impl Default for Limits {
             range_entries: 1024,
             range_bytes: 1 << 20,
             save_bytes: 4 << 20,
+            save_ms: 5_000,
             log_lines: 500,
             log_line_bytes: 1024,
             set_aside: 32,
@@ -225,6 +229,11 @@ impl Limits {
     /// Longest time of one turn.
     pub fn turn(&self) -> Duration {
         Duration::from_millis(self.turn_ms)
+    }
+
+    /// Longest time to be saved.
+    pub fn save(&self) -> Duration {
+        Duration::from_millis(self.save_ms)
     }
 
     /// Longest wait for a peer's first answer to anything.

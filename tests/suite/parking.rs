@@ -6,7 +6,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 use tests::wait_for;
 
-use crate::fixture::Lab;
+use crate::fixture::{Lab, PROBE};
 
 const FAMILY: &str = "
     [actor.p]
@@ -83,6 +83,22 @@ fn an_actor_that_is_mostly_state_is_parked_and_woken_past_its_budget() {
         let row = lab.actor(name);
         assert_eq!((row.incarnations, row.last_failure), (1, None), "{name}");
     }
+}
+
+#[test]
+fn who_does_not_end_while_it_is_saved_keeps_no_other_from_being_parked() {
+    // Its turns may take an hour, and with `PARK=1` it would be saved at once.
+    let lab = Lab::new(&format!(
+        "[limits]\npark-ms = 200\nsave-ms = 500\nrestart-ms = 1\n\
+         [actor.a]\n{PROBE}turn = \"1h\"\n[actor.b]\n{PROBE}"
+    ));
+    lab.say("a", json!([{"Put": ["key", "kept"]}, "LoopAtSave"]));
+    let row = lab.becomes("a", |row| row.last_failure.is_some());
+    let why = row.last_failure.unwrap();
+    assert!(why.contains("took more than save-ms = 500 to be saved"), "{why}");
+    lab.say("b", json!(["Count"]));
+    lab.becomes("b", |row| row.state == "parked");
+    assert_eq!(lab.say("a", json!([{"Get": "key"}, "Starts"])), ["kept", "2"]);
 }
 
 #[test]

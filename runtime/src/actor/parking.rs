@@ -69,6 +69,7 @@ impl Scheduler {
                 self.note_growth(actor, 0);
                 if broken {
                     actor.journal().write(format!("it can't be saved for parking: {failure}"));
+                    actor.note_failure(&failure.why);
                     // The next message begins it again from its durable state.
                     self.drop_instance(actor, body, 0, failure.reason);
                 }

@@ -267,6 +267,10 @@ fn failure(turn: &Turn, error: &wasmtime::Error) -> Failure {
             "cut off to let others run: as many turns as may had gone past their slice, and this \
             for the longest; do less per message",
         ),
+        Some(Trap::Interrupt) if turn.call == Call::Save => Failure::over_budget(format!(
+            "took more than save-ms = {} to be saved: save less, or raise it under [limits]",
+            turn.budget.node.save_ms
+        )),
         Some(Trap::Interrupt) => Failure::over_budget(format!(
             "ran for more than its turn budget of {} ms: raise `turn` in its manifest entry, or do \
             less per message",

@@ -185,8 +185,12 @@ impl Turn {
 
     /// Its time is over.
     pub(super) fn is_over(&self) -> bool {
+        let longest = match self.call {
+            Call::New | Call::Turn | Call::Restore => self.budget.turn,
+            Call::Save => self.budget.node.save(),
+        };
         // The first tick may have come at once.
-        let budget = self.budget.turn.as_nanos().div_ceil(TICK.as_nanos());
+        let budget = longest.as_nanos().div_ceil(TICK.as_nanos());
         u128::from(self.ticks) > budget.saturating_mul(u128::from(self.turns))
     }
 

@@ -21,25 +21,35 @@ pub struct Probe {
     heard: Vec<String>,
     held: BTreeMap<String, Address>,
     waiting: Option<Address>,
-    brittle: Brittle,
+    at_save: AtSave,
     ballast: Vec<u8>,
 }
 
-/// Whether saving the probe traps.
+/// What comes of saving the probe.
 #[derive(Default, Deserialize)]
-#[serde(from = "bool")]
-struct Brittle(bool);
+#[serde(from = "()")]
+enum AtSave {
+    #[default]
+    Saved,
+    Panics,
+    Loops,
+}
 
-impl From<bool> for Brittle {
-    fn from(brittle: bool) -> Self {
-        Self(brittle)
+impl From<()> for AtSave {
+    fn from((): ()) -> Self {
+        Self::Saved
     }
 }
 
-impl Serialize for Brittle {
+impl Serialize for AtSave {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        assert!(!self.0, "told to trap when saved");
-        serializer.serialize_bool(self.0)
+        match self {
+            Self::Saved => serializer.serialize_unit(),
+            Self::Panics => panic!("told to trap when saved"),
+            Self::Loops => loop {
+                std::hint::spin_loop();
+            },
+        }
     }
 }
 
@@ -54,7 +64,7 @@ impl Actor for Probe {
             heard: Vec::new(),
             held: BTreeMap::new(),
             waiting: None,
-            brittle: Brittle::default(),
+            at_save: AtSave::default(),
             ballast: Vec::new(),
         };
         let steps: Option<Vec<Step>> = cx.get(AT_START)?;

@@ -3,7 +3,7 @@
 use guest_sdk::{Address, Context, Duration, Error, Held, Pin, Result, Topic};
 use serde::{Deserialize, Serialize};
 
-use crate::{AT_START, Probe, STARTS};
+use crate::{AT_START, AtSave, Probe, STARTS};
 
 /// The durable key of what was noted, in order.
 const NOTED: &str = "noted";
@@ -97,6 +97,8 @@ pub enum Step {
     Panic,
     /// Panics when it is saved.
     PanicAtSave,
+    /// Never ends the next time it is saved.
+    LoopAtSave,
     /// Never ends.
     Loop,
     /// Works for so many rounds.
@@ -135,7 +137,8 @@ impl Probe {
                 self.count += 1;
                 said.push(self.count.to_string());
             }
-            Step::PanicAtSave => self.brittle.0 = true,
+            Step::PanicAtSave => self.at_save = AtSave::Panics,
+            Step::LoopAtSave => self.at_save = AtSave::Loops,
             Step::Heard => said.extend(self.heard.iter().cloned()),
             Step::Noted => said.extend(cx.get::<Vec<String>>(NOTED)?.unwrap_or_default()),
             Step::Get(key) => said.push(cx.get(key)?.unwrap_or_else(|| "none".into())),
