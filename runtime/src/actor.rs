@@ -42,8 +42,8 @@ use inbox::Inbox;
 use parking::Parked;
 use run_queue::RunQueue;
 pub use scheduler::{Parts, Scheduler};
-pub use status::Status;
 use status::{Counts, Rare};
+pub use status::{Gone, Status};
 pub use worker::{lacks_memory, overran, waits_for_memory};
 
 /// What an actor is made from; children of one grant share it.
@@ -117,7 +117,7 @@ struct Aside {
     commands: Mutex<Vec<Command>>,
     /// Those it spawned, by grant.
     children: Mutex<BTreeMap<Arc<str>, HashSet<ActorId, IdHash>>>,
-    journal: OnceLock<Journal>,
+    journal: OnceLock<Arc<Journal>>,
     rare: Mutex<Rare>,
 }
 
@@ -249,9 +249,9 @@ impl Actor {
     }
 
     /// Its log.
-    pub fn journal(&self) -> &Journal {
+    pub fn journal(&self) -> &Arc<Journal> {
         let most = self.spec.budget.node.log_lines;
-        self.aside().journal.get_or_init(|| Journal::new(most))
+        self.aside().journal.get_or_init(|| Arc::new(Journal::new(most)))
     }
 
     /// The world it was written for.

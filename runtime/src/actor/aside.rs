@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Actor, Body, Scheduler, SetAside};
+use crate::address::ActorId;
 use crate::mailbox::Message;
 use crate::store::state::Commit;
 use crate::supervisor::{self, Verdict};
@@ -53,7 +54,7 @@ impl Scheduler {
 
     fn keep_aside(&self, actor: &Actor, record: &SetAside) -> Result<u64, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let aside = self.aside(actor)?;
+        let aside = self.aside(actor.id())?;
         let number = aside.last().map_or(0, |(number, _)| number + 1);
         let mut commit = Commit::default();
         if aside.len() >= self.limits.set_aside
@@ -71,10 +72,10 @@ impl Scheduler {
     }
 
     /// Messages set aside for an actor, by number.
-    pub fn aside(&self, actor: &Actor) -> Result<Vec<(u64, SetAside)>, String> {
+    pub fn aside(&self, actor: ActorId) -> Result<Vec<(u64, SetAside)>, String> {
         let records = self.state.records(SET_ASIDE).map_err(|error| error.to_string())?;
         let own = records.into_iter().filter_map(|(name, value)| {
-            let number = name.strip_prefix(&actor.id().0)?.try_into().ok()?;
+            let number = name.strip_prefix(&actor.0)?.try_into().ok()?;
             let record = serde_ipld_dagcbor::from_slice(&value).ok()?;
             Some((u64::from_be_bytes(number), record))
         });
@@ -85,7 +86,7 @@ impl Scheduler {
     pub(super) fn nothing_aside(&self, actor: &Actor) -> Commit {
         let mut commit = Commit::default();
         if actor.has_set_aside() {
-            for (number, _) in self.aside(actor).unwrap_or_default() {
+            for (number, _) in self.aside(actor.id()).unwrap_or_default() {
                 commit.record(SET_ASIDE, &aside_name(actor, number), None);
             }
         }
@@ -94,7 +95,7 @@ impl Scheduler {
 
     /// Gives a message that was set aside to its actor again.
     pub fn send_again(&self, actor: &Arc<Actor>, number: u64) -> Result<(), String> {
-        let aside = self.aside(actor)?;
+        let aside = self.aside(actor.id())?;
         let found = aside.iter().find(|(other, _)| *other == number);
         let (_, record) = found.ok_or("no such message: see `edge-host ls aside`")?;
         match record.message.clone() {

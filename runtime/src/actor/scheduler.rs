@@ -12,12 +12,13 @@ use tokio::sync::oneshot;
 use super::commit::{Committing, run_committer};
 use super::parking::{Live, Press};
 use super::run_queue::RunQueue;
-use super::status::Doing;
+use super::status::{Doing, Gone};
 use super::worker::Threads;
 use super::{Actor, Command, Spawner, Spec, Wish, lock};
 use crate::address::{ActorId, IdHash};
 use crate::clock::Clock;
 use crate::device::Devices;
+use crate::journal::Journal;
 use crate::limits::{Full, Limits, Room};
 use crate::mailbox::{Inlet, Mailbox, Owner};
 use crate::reason::Reason;
@@ -91,7 +92,7 @@ pub struct Scheduler {
     pub(super) crashes: Mutex<BTreeMap<Cid, Crashes>>,
     /// Components of which people were told that they grow early.
     pub(super) told: Mutex<BTreeSet<Cid>>,
-    gone: Mutex<Vec<Arc<Actor>>>,
+    gone: Mutex<Vec<Arc<Gone>>>,
     pub(super) ordinary: Arc<RunQueue>,
     drivers: Arc<RunQueue>,
     pub(super) threads: Threads,
@@ -161,9 +162,9 @@ impl Scheduler {
         };
         let actor = Arc::new(Actor::new(id, spawner, spec, queue));
         if actor.parent().is_none() {
-            lock(&self.gone).retain(|gone| gone.name() != actor.name());
+            lock(&self.gone).retain(|gone| *gone.status.name != *actor.name());
             // What it could not handle in an earlier life of the node still waits for people.
-            actor.set_aside(self.aside(&actor).map_or(0, |aside| aside.len()));
+            actor.set_aside(self.aside(actor.id()).map_or(0, |aside| aside.len()));
         }
         self.alive.fetch_add(1, Ordering::Relaxed);
         self.router.register(actor.inlet());
@@ -208,13 +209,19 @@ impl Scheduler {
         self.living().find(|actor| actor.is_called(name))
     }
 
-    /// All living actors, and the last of those gone, by name.
-    pub fn actors(&self) -> Vec<Arc<Actor>> {
-        let mut actors: Vec<_> = self.living().collect();
-        actors.extend(lock(&self.gone).iter().cloned());
-        actors.sort_by_cached_key(|actor| actor.name().into_owned());
-        actors.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        actors
+    /// The last of those that people named and that are gone, but for those that live (again).
+    pub fn gone(&self) -> Vec<Arc<Gone>> {
+        let gone = lock(&self.gone).clone();
+        gone.into_iter().filter(|gone| self.find(gone.id).is_none()).collect()
+    }
+
+    /// The log of an actor that lives, or did.
+    pub fn journal(&self, name: &str) -> Option<Arc<Journal>> {
+        let living = self.named(name).map(|actor| actor.journal().clone());
+        living.or_else(|| {
+            let gone = lock(&self.gone);
+            Some(gone.iter().find(|gone| gone.status.name == name)?.journal.clone())
+        })
     }
 
     /// Whether an actor that lives here has something to do.
@@ -223,7 +230,7 @@ impl Scheduler {
     }
 
     /// All living actors, in no order.
-    pub(super) fn living(&self) -> impl Iterator<Item = Arc<Actor>> {
+    pub fn living(&self) -> impl Iterator<Item = Arc<Actor>> {
         self.router.inlets().filter_map(|inlet| inlet.owner_as())
     }
 
@@ -248,7 +255,9 @@ impl Scheduler {
     /// Ends all actors and threads. Gives the messages that were still waiting, by actor.
     pub fn close(&self) -> Vec<(String, usize)> {
         let mut left = Vec::new();
-        for actor in self.actors() {
+        let mut actors: Vec<_> = self.living().collect();
+        actors.sort_by_cached_key(|actor| actor.name().into_owned());
+        for actor in actors {
             let waiting = actor.mailbox.letters();
             if actor.reason().is_none() {
                 left.push((actor.name().into(), waiting));
@@ -290,7 +299,7 @@ impl Scheduler {
         // there before it leaves that of the living: who looks meanwhile finds it in both.
         if actor.parent().is_none() {
             let mut gone = lock(&self.gone);
-            gone.push(actor.clone());
+            gone.push(Arc::new(Gone::of(actor, self.router.me(), self.clock.now())));
             if gone.len() > REMEMBERED {
                 gone.remove(0);
             }

@@ -1,13 +1,14 @@
 //! What is known of an actor from outside.
 
-use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, lock};
-use crate::address::{Address, NodeId};
+use crate::address::{ActorId, Address, NodeId};
+use crate::journal::Journal;
 use crate::reason::Reason;
 use crate::store::Cid;
 
@@ -44,6 +45,17 @@ pub struct Status {
     pub last_failure: Option<String>,
     /// Why it is gone for good, if it is.
     pub reason: Option<Reason>,
+}
+
+/// What is left of an actor that is gone for good. Neither its code nor what it held: a node's
+/// memory would be full of those that it had.
+pub struct Gone {
+    /// Who it was.
+    pub id: ActorId,
+    /// How it was in the end.
+    pub status: Status,
+    /// Its log.
+    pub journal: Arc<Journal>,
 }
 
 /// How an actor does.
@@ -83,6 +95,17 @@ pub(super) struct Rare {
     last_failure: Option<String>,
     /// Messages set aside.
     set_aside: usize,
+}
+
+impl Gone {
+    /// Of an actor that is stopped, in its last activation.
+    pub(super) fn of(actor: &Actor, node: NodeId, now: Duration) -> Self {
+        let mut status = actor.status(node);
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        // Its runner counts the activation when it is over.
+        status.busy_ms += now.saturating_sub(actor.counts.active.load(Ordering::Relaxed));
+        Self { id: actor.id(), status, journal: actor.journal().clone() }
+    }
 }
 
 impl Doing {

@@ -124,8 +124,12 @@ impl Node {
     fn list(&self, list: List) -> Result<Answer, String> {
         Ok(match list {
             List::Actors => {
-                let actors = self.scheduler.actors();
-                let mut rows: Vec<_> = actors.iter().map(|actor| actor.status(self.id)).collect();
+                let mut rows: Vec<_> =
+                    self.scheduler.living().map(|actor| actor.status(self.id)).collect();
+                rows.extend(self.scheduler.gone().iter().map(|gone| gone.status.clone()));
+                rows.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+                // It may have gone meanwhile.
+                rows.dedup_by(|one, other| one.address == other.address);
                 let waiting = lock(&self.waiting).clone();
                 let still = |name: &String| self.scheduler.named(name).is_none();
                 for (name, waiting) in waiting.iter().filter(|(name, _)| still(name)) {
@@ -145,9 +149,15 @@ impl Node {
             List::Pins => Answer::Pins(self.pin_rows()),
             List::Aside => {
                 let mut rows = Vec::new();
-                for actor in self.scheduler.actors() {
-                    let name = actor.name().into_owned();
-                    for (number, aside) in self.scheduler.aside(&actor)? {
+                let living = self.scheduler.living();
+                let mut actors: Vec<_> =
+                    living.map(|actor| (actor.name().into_owned(), actor.id())).collect();
+                let gone = self.scheduler.gone();
+                actors.extend(gone.iter().map(|gone| (gone.status.name.clone(), gone.id)));
+                actors.sort_unstable();
+                actors.dedup();
+                for (name, id) in actors {
+                    for (number, aside) in self.scheduler.aside(id)? {
                         let message = describe(&aside.message);
                         let (why, at) = (aside.why, aside.at);
                         rows.push(AsideRow { actor: name.clone(), number, why, at, message });
@@ -220,14 +230,13 @@ impl Node {
         follow: bool,
         reply: &mut AdminReply,
     ) -> Result<(), AdminError> {
-        let actors = self.scheduler.actors();
-        let Some(actor) = actors.into_iter().find(|actor| actor.is_called(name)) else {
+        let Some(journal) = self.scheduler.journal(name) else {
             let why = DeployError::NoActor(name.into()).to_string();
             return send(reply, &Answer::Failed(why)).await;
         };
         let mut next = 0;
         loop {
-            let lines = actor.journal().since(next);
+            let lines = journal.since(next);
             next = lines.last().map_or(next, |line| line.number + 1);
             for some in lines.chunks(LINES_PER_FRAME) {
                 send(reply, &Answer::Lines(some.to_vec())).await?;
@@ -236,7 +245,7 @@ impl Node {
                 return Ok(());
             }
             tokio::select! {
-                () = actor.journal().grown(next) => {}
+                () = journal.grown(next) => {}
                 () = reply.gone() => return Err(AdminError::Gone),
             }
         }
