@@ -220,11 +220,16 @@ impl Node {
         self.devices.close();
     }
 
+    /// The id of an actor that has had this name.
+    fn known_id(&self, name: &str) -> Result<Option<ActorId>, StateError> {
+        let known = self.state.record(IDS, name.as_bytes())?;
+        Ok(known.and_then(|bytes| bytes.try_into().ok()).map(ActorId))
+    }
+
     /// The id that an actor of this name has and keeps.
     fn id_of(&self, name: &str) -> Result<ActorId, StateError> {
-        let known = self.state.record(IDS, name.as_bytes())?;
-        if let Some(id) = known.and_then(|bytes| bytes.try_into().ok()) {
-            return Ok(ActorId(id));
+        if let Some(id) = self.known_id(name)? {
+            return Ok(id);
         }
         let id = ActorId::random();
         let mut commit = Commit::default();

@@ -4,11 +4,12 @@
 use std::fs;
 use std::process::Command;
 
+use edge_host::reason::Reason;
 use serde_json::json;
 use tests::process::Process;
 use tests::{guests, wait_for};
 
-use crate::fixture::{Lab, error_line, guest};
+use crate::fixture::{Lab, PROBE, error_line, guest, layered};
 
 const PAIR: &str = "[actor.b]\ncomponent = \"$probe\"\n";
 
@@ -120,6 +121,30 @@ fn a_component_is_compiled_in_a_niced_child_with_limits_and_the_others_go_on() {
     assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
 }
 
+#[test]
+fn letters_to_an_actor_that_is_started_again_wait_while_it_is_compiled() {
+    let lab =
+        Lab::new(&format!("[actor.a]\n{PROBE}grant = {{ b = \"actor:b\" }}\n[actor.b]\n{PROBE}"));
+    let cid = add(&lab, &knotty(12, 300, 100));
+    lab.node.run(&["stop", "b"]).unwrap();
+    lab.say("a", json!([{"Ask": ["b", 1, 60_000, ["Count"]]}]));
+    lab.hears("a", "answer 1: Stopped");
+    std::thread::scope(|scope| {
+        let started = scope.spawn(|| lab.node.run(&["start", &cid, "--as", "b"]));
+        wait_for("b is compiled", || compiler(&lab.node)).unwrap();
+        lab.say("a", json!([{"Ask": ["b", 2, 60_000, ["Count"]]}]));
+        lab.hears("a", "answer 2: 1");
+        started.join().unwrap().unwrap();
+    });
+    // As nobody comes, whoever asked meanwhile is told so.
+    lab.node.run(&["stop", "b"]).unwrap();
+    let nowhere = "x={ pin = \"gpio:GPIO17-of-nowhere\", safe = \"low\" }";
+    let broken = lab.node.run(&["start", &cid, "--as", "b", "--grant", nowhere]);
+    assert!(broken.is_err());
+    lab.say("a", json!([{"Ask": ["b", 3, 60_000, ["Count"]]}]));
+    lab.hears("a", "answer 3: NoActor");
+}
+
 /// A node under this `ulimit`, which its children inherit: the compiler's own limits are wider, and
 /// to reach them would take minutes.
 fn refuses_what_passes(ulimit: &str, component: &[u8]) {
@@ -145,4 +170,24 @@ fn a_component_that_takes_too_much_memory_to_compile_is_refused_in_one_line() {
 #[test]
 fn a_component_that_takes_too_long_to_compile_is_refused_in_one_line() {
     refuses_what_passes("-t 4", &knotty(1, 600, 200));
+}
+
+#[test]
+fn the_native_code_of_an_actor_that_is_gone_is_mapped_no_more() {
+    let lab = Lab::new(PAIR);
+    let cid = add(&lab, &layered(&fs::read(&guest("probe").file).unwrap()));
+    let maps = || fs::read_to_string(format!("/proc/{}/maps", lab.node.pid())).unwrap();
+    let mapped = || maps().lines().filter(|line| line.contains(&cid)).count();
+    lab.node.run(&["start", &cid, "--as", "a"]).unwrap();
+    assert!(mapped() > 0, "{}", maps());
+    lab.node.run(&["stop", "a"]).unwrap();
+    let unmapped = wait_for("nothing of it is mapped", || (mapped() == 0).then_some(()));
+    unmapped.unwrap_or_else(|error| panic!("{error}: {}", maps()));
+    // People still see how it ended, and it can come again.
+    let row = lab.actor("a");
+    assert_eq!((row.state.as_str(), row.reason), ("stopped", Some(Reason::Stopped)));
+    lab.logs("a", "stopped: it was stopped");
+    lab.node.run(&["start", &cid, "--as", "a"]).unwrap();
+    assert_eq!(lab.say("a", json!(["Count"])), ["1"]);
+    assert_eq!(lab.actors().len(), 2);
 }

@@ -128,6 +128,27 @@ impl Node {
     ) -> Result<(Arc<Actor>, Origin), DeployError> {
         // Before anything is fetched for nothing; and once more below, for that takes its time.
         self.may_start(name)?;
+        let expected = self.expect_again(name, config)?;
+        let deployed = self.make_and_spawn(name, config).await;
+        if expected && deployed.is_err() {
+            self.give_up(name, Reason::NoActor)?;
+        }
+        deployed
+    }
+
+    /// Letters of those that knew an actor of this name before wait while it is made. False: they
+    /// do already, or nobody can know it.
+    fn expect_again(&self, name: &str, config: &ActorConfig) -> Result<bool, DeployError> {
+        let id = self.known_id(name)?.filter(|id| self.router.find(*id).is_none());
+        id.iter().for_each(|id| self.scheduler.expect(*id, self.mailbox_of(config)));
+        Ok(id.is_some())
+    }
+
+    async fn make_and_spawn(
+        self: &Arc<Self>,
+        name: &str,
+        config: &ActorConfig,
+    ) -> Result<(Arc<Actor>, Origin), DeployError> {
         let (code, origin) = self.code(&config.component).await?;
         let mut children = BTreeMap::new();
         for component in components_of_children(config) {
