@@ -106,8 +106,7 @@ pub struct Node {
     pub net: Net,
     /// Its actors.
     pub scheduler: Arc<Scheduler>,
-    /// What it can hold.
-    pub plan: Plan,
+    plan: Plan,
     data: PathBuf,
     limits: Arc<Limits>,
     blobs: Blobs,
@@ -135,6 +134,7 @@ impl Node {
     pub fn start(manifest: Manifest, compiler: Compiler) -> Result<Arc<Self>, StartError> {
         let Manifest { node: config, mut limits, actors } = manifest;
         let plan = Plan::new(Machine::this(), &limits);
+        tracing::info!("memory plan: {plan}");
         limits.live = plan.live;
         let data = config.data;
         let lock = Lock::take(&data)?;

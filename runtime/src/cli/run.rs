@@ -33,7 +33,6 @@ pub(super) fn run(manifest: &Path) -> anyhow::Result<()> {
     };
     let node = Node::start(manifest, Compiler::Child(program))?;
     tracing::info!("node {} listens on {}", node.id, node.net.local());
-    tracing::info!("memory plan: {}", node.plan);
     let mut signalled = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
