@@ -1,8 +1,8 @@
 //! Where a local letter's nanoseconds go, by part: `make bench ATTRIBUTE=1`, with Linux's perf.
 //!
-//! Two tables. The first is a node's, with a ring of 1,000 and a token for each actor. The second
-//! is the raw call's of one instance of the same component, its functions by name, on one core: it
-//! stays in the cache, as a ring of 1,000 does not.
+//! Three tables. Two are a node's, with a ring of 1,000 and a token for each actor, and with one
+//! token in all. The third is the raw call's of one instance of the same component, its functions by
+//! name, on one core: it stays in the cache, as a ring of 1,000 does not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,16 +36,22 @@ const PARTS: [(&str, &[&str]); 11] = [
     ("clock", &["clock", "Instant", "Timespec", "vdso"]),
 ];
 
-/// Prints both tables.
+/// Prints all tables.
 pub fn print(bench: &Bench) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let data = folder.path().join("node.data");
+    for tokens in [1000, 1] {
+        node(bench, tokens, &folder.path().join(format!("node-{tokens}.data")))?;
+    }
+    raw(bench, folder.path())
+}
+
+fn node(bench: &Bench, tokens: u64, data: &Path) -> anyhow::Result<()> {
     let node = ring(bench, 1000, "")?;
-    let ask = |hops: u64| node.ask("conductor", &json!({ "Run": [1000, hops, ALONG] }));
-    let warm = ask(20)?;
-    let per_hop = number(&warm, "ns")? as f64 / 20.0;
+    let ask = |hops: u64| node.ask("conductor", &json!({ "Run": [tokens, hops, ALONG] }));
+    let warm = 20_000 / tokens;
+    let per_hop = number(&ask(warm)?, "ns")? as f64 / warm as f64;
     let before = processor_seconds(node.pid())?;
-    let mut perf = record(&data).arg("-p").arg(node.pid().to_string()).spawn()?;
+    let mut perf = record(data).arg("-p").arg(node.pid().to_string()).spawn()?;
     // perf has no way to say that it has begun.
     std::thread::sleep(Duration::from_millis(300));
     let took = ask((3e9 / per_hop) as u64 + 1)?;
@@ -53,9 +59,8 @@ pub fn print(bench: &Bench) -> anyhow::Result<()> {
     perf.wait()?;
     let seconds = processor_seconds(node.pid())? - before;
     let ns = seconds * 1e9 / number(&took, "letters")? as f64;
-    println!("A letter of the ring on a node: {ns:.0} ns of processor time\n");
-    table(&data, ns)?;
-    raw(bench, folder.path())
+    println!("A letter of a ring of 1,000 with {tokens}: {ns:.0} ns of a node's processor time\n");
+    table(data, ns)
 }
 
 /// The same component, its functions' names kept, called by itself.

@@ -143,7 +143,11 @@ impl Row {
         let mut text = format!("{} ({})\n", self.key, self.unit);
         for side in &self.sides {
             let _ = match (side.rounds.median(), side.rounds.spread(), &side.measure) {
-                (Some(median), Some((least, most)), _) => {
+                (Some(_), _, Err(why)) => {
+                    let round = side.rounds.count() + 1;
+                    writeln!(text, "  {:<22} failed in round {round}: {why}", side.name)
+                }
+                (Some(median), Some((least, most)), Ok(_)) => {
                     let ratio = match self.ratio_to(side.name) {
                         Some(ratio) if side.name != "ours" && side.compared => {
                             format!("  ours × {ratio:.2}")
@@ -172,8 +176,11 @@ impl Row {
         Some(if self.better == Better::Higher { ours / peer } else { peer / ours })
     }
 
+    /// Of a side that failed in a later round, none.
     fn median(&self, name: &str) -> Option<f64> {
-        self.sides.iter().find(|side| side.name == name)?.rounds.median()
+        let side = self.sides.iter().find(|side| side.name == name)?;
+        side.measure.as_ref().ok()?;
+        side.rounds.median()
     }
 }
 

@@ -1,13 +1,15 @@
 //! The far end of a quinn row: a process of its own, started by the near one.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bench::Call;
-use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig};
+use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, TokioRuntime};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::quinn_peer::tune;
 
 /// Bytes read at once.
 const PIECE: usize = 256 << 10;
@@ -30,8 +32,11 @@ pub async fn serve(call: &Call) -> anyhow::Result<()> {
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![cert], PrivateKeyDer::from(key))?;
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(crypto)?;
-    let config = ServerConfig::with_crypto(Arc::new(crypto));
-    let endpoint = Endpoint::server(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let (sockets, transport) = tune(call)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(transport);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let endpoint = Endpoint::new(sockets, Some(config), socket, Arc::new(TokioRuntime))?;
     println!("{}", endpoint.local_addr()?.port());
     let connection = endpoint.accept().await.context("no connection")?.await?;
     // The near end closes the connection when it is done.

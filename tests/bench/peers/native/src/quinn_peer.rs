@@ -1,21 +1,28 @@
 //! quinn by itself, between two processes: what no protocol of ours can be better than.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use bench::{Call, Run, Sizing, percentile};
-use quinn::{ClientConfig, Connection, Endpoint};
+use quinn::{
+    AckFrequencyConfig, ClientConfig, Connection, Endpoint, EndpointConfig, MtuDiscoveryConfig,
+    TokioRuntime, TransportConfig,
+};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Bytes of the largest packet, and on their way, if it is tuned.
+const LARGEST_PACKET: u16 = 6500;
+const WINDOW: u32 = 16 << 20;
 
 /// Measures a row.
 pub async fn measure(row: &str, call: &Call) -> anyhow::Result<f64> {
     let folder = std::env::temp_dir().join(format!("bench-quinn-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let connected = connect(&folder, call.text("mt")?).await;
+    let connected = connect(&folder, call).await;
     std::fs::remove_dir_all(&folder)?;
     let (endpoint, connection, far) = connected?;
     let figure = match row {
@@ -40,16 +47,34 @@ impl Drop for Far {
     }
 }
 
+/// quinn as it comes, or with `tuned=1` as a node has it (`net::endpoint::transport`): larger
+/// packets where the path takes them, fewer acknowledgements, windows that hold what is on its way.
+pub fn tune(call: &Call) -> anyhow::Result<(EndpointConfig, Arc<TransportConfig>)> {
+    let (mut sockets, mut transport) = (EndpointConfig::default(), TransportConfig::default());
+    if call.text("tuned").is_ok() {
+        sockets.max_udp_payload_size(LARGEST_PACKET)?;
+        let mut discovery = MtuDiscoveryConfig::default();
+        discovery.upper_bound(LARGEST_PACKET);
+        let mut acks = AckFrequencyConfig::default();
+        acks.ack_eliciting_threshold(9_u32.into()).max_ack_delay(Some(Duration::from_millis(2)));
+        transport.mtu_discovery_config(Some(discovery)).ack_frequency_config(Some(acks));
+        transport.stream_receive_window(WINDOW.into()).receive_window(WINDOW.into());
+        transport.send_window(WINDOW.into());
+    }
+    Ok((sockets, Arc::new(transport)))
+}
+
 async fn connect(
     folder: &std::path::Path,
-    many_threads: &str,
+    call: &Call,
 ) -> anyhow::Result<(Endpoint, Connection, Far)> {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(vec!["far".into()])?;
     std::fs::write(folder.join("cert"), cert.der())?;
     std::fs::write(folder.join("key"), signing_key.serialize_der())?;
     let mut far = Command::new(std::env::current_exe()?)
-        .args(["quinn_far", "0", &format!("mt={many_threads}")])
+        .args(["quinn_far", "0", &format!("mt={}", call.text("mt")?)])
+        .args(call.text("tuned").map(|tuned| format!("tuned={tuned}")))
         .arg(format!("folder={}", folder.display()))
         .stdout(Stdio::piped())
         .spawn()?;
@@ -66,9 +91,12 @@ async fn connect(
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![cert.der().clone()], PrivateKeyDer::from(key))?;
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(crypto)?;
-    let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let (sockets, transport) = tune(call)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let endpoint = Endpoint::new(sockets, None, socket, Arc::new(TokioRuntime))?;
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port.trim().parse()?));
-    let config = ClientConfig::new(Arc::new(crypto));
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(transport);
     let connection = endpoint.connect_with(config, at, "far")?.await?;
     Ok((endpoint, connection, far))
 }

@@ -235,12 +235,7 @@ impl Guest {
         self.store.data_mut().asked.take()
     }
 
-    fn handle(
-        &mut self,
-        sole: Sole,
-        letters: (u32, u32),
-        bytes: (u32, u32),
-    ) -> anyhow::Result<()> {
+    fn handle(&mut self, sole: Sole, letters: (u32, u32), bytes: (u32, u32)) -> anyhow::Result<()> {
         let (monotonic, has_wall, wall, seed) = self.now();
         self.store.set_epoch_deadline(1000);
         let (case, of) = match sole {
@@ -249,9 +244,8 @@ impl Guest {
             Sole::Answer(token) => (2, token),
         };
         let (a, b, c, d) = (letters, EMPTY, EMPTY, bytes);
-        let batch = (
-            monotonic, has_wall, wall, seed, case, of, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1,
-        );
+        let batch =
+            (monotonic, has_wall, wall, seed, case, of, a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1);
         match self.handle.call(&mut self.store, batch)? {
             0 => Ok(()),
             _ => bail!("a turn failed: {}", self.store.data().why),
