@@ -84,7 +84,7 @@ fn main() -> anyhow::Result<()> {
 
 /// A quick run is to end in five minutes, actors that must be built first included: rows have fewer
 /// rounds, but one at least, where all would take longer than this.
-const QUICK_TIME: Duration = Duration::from_secs(200);
+const QUICK_TIME: Duration = Duration::from_secs(140);
 
 /// Rounds of a row in a quick run, on a machine that is as quick: fewer of those that wait by the
 /// clock.
