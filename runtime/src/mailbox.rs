@@ -6,6 +6,7 @@
 //! few actors need, such as timers, is made when it is first used.
 
 mod cold;
+mod edges;
 mod inlet;
 mod message;
 mod timers;
@@ -131,7 +132,7 @@ impl Mailbox {
 
     #[cold]
     fn handed_edge(&self) {
-        self.cold().handed_edge(self.capacity as usize, |late| {
+        self.cold().edges().handed(self.capacity as usize, |late| {
             // The owner runs, and need not be scheduled; if it is closed, there is nobody to tell.
             let _ = self.word.push(Post::One(Mail::Message(Message::Edge(late))));
         });

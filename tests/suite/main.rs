@@ -12,6 +12,7 @@ mod fixture;
 mod foreign;
 mod formats;
 mod gossip;
+mod knotty;
 mod lanes;
 mod large;
 mod letters;

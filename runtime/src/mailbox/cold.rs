@@ -1,11 +1,11 @@
 //! What few mailboxes need: timers, edges, links, watched actors, questions known elsewhere.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::edges::Edges;
 use super::timers::Timers;
-use super::{Alarm, Edge, Mailbox, Message, Place, Timer};
+use super::{Alarm, Mailbox, Message, Place, Timer};
 use crate::address::ActorId;
 
 #[derive(Debug, Default)]
@@ -16,14 +16,6 @@ pub(super) struct Cold {
     timers: Mutex<Timers>,
     edges: Mutex<Edges>,
     known: Mutex<Vec<(Place, ActorId)>>,
-}
-
-#[derive(Debug, Default)]
-struct Edges {
-    waiting: usize,
-    /// Of each pin the last that found no room, which stands for those before it: when there is
-    /// room it is put in, so that the actor knows the level at which its pin came to rest.
-    late: VecDeque<Edge>,
 }
 
 impl Cold {
@@ -39,31 +31,8 @@ impl Cold {
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Has an edge put in, or kept until there is room. `put` is called before another edge is
-    /// looked at: they keep their order.
-    pub(super) fn edge(&self, mut edge: Edge, capacity: usize, put: impl FnOnce(Edge)) {
-        let mut edges = lock(&self.edges);
-        if let Some(late) = edges.late.iter_mut().find(|late| late.pin == edge.pin) {
-            edge.dropped += late.dropped + 1;
-            *late = edge;
-        } else if edges.waiting >= capacity {
-            edges.late.push_back(edge);
-        } else {
-            edges.waiting += 1;
-            put(edge);
-        }
-    }
-
-    /// An edge was handed to the actor: `put` is given the next one that found no room before.
-    pub(super) fn handed_edge(&self, capacity: usize, put: impl FnOnce(Edge)) {
-        let mut edges = lock(&self.edges);
-        edges.waiting -= 1;
-        if edges.waiting < capacity
-            && let Some(late) = edges.late.pop_front()
-        {
-            edges.waiting += 1;
-            put(late);
-        }
+    pub(super) fn edges(&self) -> MutexGuard<'_, Edges> {
+        lock(&self.edges)
     }
 
     pub(super) fn handed(&self, message: &Message) {
@@ -76,7 +45,7 @@ impl Cold {
 
     pub(super) fn put_back(&self, message: &Message) {
         match message {
-            Message::Edge(_) => lock(&self.edges).waiting += 1,
+            Message::Edge(_) => self.edges().put_back(),
             Message::Timer { key, .. } => self.timers().waits(*key, true),
             Message::Link(_) => drop(self.links.fetch_add(1, Ordering::Relaxed)),
             _ => {}
@@ -85,7 +54,7 @@ impl Cold {
 
     pub(super) fn close(&self) {
         *self.timers() = Timers::default();
-        lock(&self.edges).late.clear();
+        self.edges().close();
     }
 }
 

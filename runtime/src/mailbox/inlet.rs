@@ -122,8 +122,9 @@ impl Inlet {
     /// went lost before it.
     pub fn edge(&self, edge: Edge) {
         let mailbox = self.mailbox();
+        // Put in before another is looked at: they keep their order.
         let put = |edge| self.signal(Message::Edge(edge));
-        mailbox.cold().edge(edge, mailbox.capacity as usize, put);
+        mailbox.cold().edges().come(edge, mailbox.capacity as usize, put);
     }
 
     /// A timer is due: if it still is that arming, its tick is put in, unless one waits already.

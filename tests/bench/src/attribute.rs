@@ -1,8 +1,8 @@
 //! Where a local letter's nanoseconds go, by part: `make bench ATTRIBUTE=1`, with Linux's perf.
 //!
 //! Three tables. Two are a node's, with a ring of 1,000 and a token for each actor, and with one
-//! token in all. The third is the raw call's of one instance of the same component, its functions by
-//! name, on one core: it stays in the cache, as a ring of 1,000 does not.
+//! token in all. The third is the raw call's of one instance of the same component, its functions
+//! by name, on one core: it stays in the cache, as a ring of 1,000 does not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

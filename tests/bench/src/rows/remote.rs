@@ -38,9 +38,10 @@ pub fn remote_ask_p50(bench: &Bench) -> Row {
 
 /// An actor sends 64-byte letters to one on another node, which counts them; at most 4,096 are on
 /// their way, renewed after every 2,048 counted. Letters a second, until the last is counted and
-/// the sender knows. Beside it, the processor time of both nodes for one, in nanoseconds. The BEAM's are sent and counted on the same credit. Raw quinn: one stream,
-/// 1,024 of them in a write, the number of bytes acknowledged at the end; it knows of no letters,
-/// no credit and no actors. Tuned, it has a node's packets and acknowledgements.
+/// the sender knows. Beside it, the processor time of both nodes for one, in nanoseconds. The
+/// BEAM's are sent and counted on the same credit. Raw quinn: one stream, 1,024 of them in a write,
+/// the number of bytes acknowledged at the end; it knows of no letters, no credit and no actors.
+/// Tuned, it has a node's packets and acknowledgements.
 pub fn remote_one_way_64(bench: &Bench) -> Row {
     let parameters = ["size=64", "window=4096"];
     let spent = Rc::new(Cell::new(None));

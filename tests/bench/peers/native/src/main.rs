@@ -5,6 +5,7 @@
 mod kameo_peer;
 mod quinn_far;
 mod quinn_peer;
+mod quinn_tuned;
 mod ractor_peer;
 
 use anyhow::bail;

@@ -9,7 +9,7 @@ use bench::Call;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, TokioRuntime};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::quinn_peer::tune;
+use crate::quinn_tuned::tune;
 
 /// Bytes read at once.
 const PIECE: usize = 256 << 10;
