@@ -33,6 +33,7 @@ use crate::config::Restart;
 use crate::journal::Journal;
 use crate::mailbox::{Inlet, Mailbox, Message, Owner};
 use crate::supervisor::History;
+use crate::wasm::ahead::{self, Ahead};
 use crate::wasm::table::Held;
 use crate::wasm::turn::Budget;
 use crate::wasm::{Code, Instance, World};
@@ -108,6 +109,7 @@ pub struct Actor {
     /// Which of the [`Wish`]es are still to be done.
     wished: AtomicU8,
     aside: OnceLock<Box<Aside>>,
+    ahead: Ahead,
 }
 
 /// What few actors need.
@@ -202,6 +204,7 @@ impl Actor {
             backing_off: AtomicBool::new(false),
             wished: AtomicU8::new(0),
             aside: OnceLock::new(),
+            ahead: Ahead::default(),
         };
         // Nobody has had a child's id before.
         if actor.parent().is_none() {
@@ -316,6 +319,21 @@ impl Actor {
         }
     }
 
+    /// Its instance may lie elsewhere than before.
+    fn knows(&self, instance: &mut Instance) {
+        self.ahead.know(instance.places(), std::ptr::from_ref(instance).addr());
+        self.ahead.know_table(instance.table());
+    }
+
+    /// It is about to run, in this activation of its worker's or soon after: asks for what it will
+    /// touch, unless that is near.
+    fn ask_ahead(&self, activation: u32) {
+        if self.ahead.has_rested(activation) {
+            ahead::ask_for(self);
+            self.ahead.ask();
+        }
+    }
+
     fn aside(&self) -> &Aside {
         self.aside.get_or_init(Box::default)
     }
@@ -354,7 +372,7 @@ mod tests {
     #[test]
     fn what_a_node_holds_very_many_of_is_small() {
         // Bytes. A million parked actors are a million of the first, and letters are moved often.
-        assert!(size_of::<Actor>() <= 240, "{}", size_of::<Actor>());
+        assert!(size_of::<Actor>() <= 296, "{}", size_of::<Actor>());
         assert!(size_of::<Parked>() <= 56, "{}", size_of::<Parked>());
         assert!(size_of::<Message>() <= 88, "{}", size_of::<Message>());
     }

@@ -1,6 +1,7 @@
 //! Components: which are accepted, how they become native code, and how a turn is called. The home
 //! of `wasmtime`.
 
+pub mod ahead;
 mod bindings;
 mod check;
 pub mod compile;

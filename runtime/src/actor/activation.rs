@@ -164,6 +164,7 @@ impl Scheduler {
                 }
                 if let Some(grown) = instance.has_grown() {
                     self.note_growth(actor, grown);
+                    actor.knows(instance);
                 }
                 // Only the guest knows where a turn ends and the next begins: those of an actor
                 // that takes long are timed one by one.
@@ -171,6 +172,7 @@ impl Scheduler {
                     0..SLICE => body.single.saturating_sub(1),
                     SLICE.. => u32::try_from(self.limits.batch).unwrap_or(u32::MAX),
                 };
+                actor.ahead.know_table(instance.table());
                 body.crashes = 0;
                 self.commit(actor, body, count, now.monotonic);
             }

@@ -167,7 +167,7 @@ impl Scheduler {
 
     pub(super) fn put_instance(&self, actor: &Arc<Actor>, body: &mut Body, instance: Instance) {
         let live = Live { actor: actor.clone(), grown: instance.grown() };
-        body.instance = Some(Box::new(instance));
+        actor.knows(body.instance.insert(Box::new(instance)));
         actor.does(Doing::Ready);
         let mut instances = lock(&self.instances);
         instances.insert(actor.id(), live);
@@ -257,6 +257,7 @@ impl Scheduler {
 
     /// An actor has no instance any more.
     pub(super) fn count_out(&self, actor: &Actor) {
+        actor.ahead.know(None, 0);
         lock(&self.instances).remove(&actor.id());
     }
 

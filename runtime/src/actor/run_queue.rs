@@ -76,6 +76,9 @@ impl RunQueue {
     fn put(actor: Arc<Actor>, put: impl FnOnce(&mut Own<Arc<Actor>>, Arc<Actor>)) {
         let elsewhere = HERE.with_borrow_mut(|here| {
             if here.queue.as_ref().is_some_and(|queue| Arc::ptr_eq(queue, &actor.queue)) {
+                if here.own.is_empty() {
+                    actor.ask_ahead(here.own.activations);
+                }
                 put(&mut here.own, actor);
                 here.away.iter().for_each(Waker::wake_by_ref);
                 return None;
@@ -85,6 +88,11 @@ impl RunQueue {
         if let Some(actor) = elsewhere {
             actor.queue.clone().shared.give([actor]);
         }
+    }
+
+    /// This thread runs an actor now.
+    pub fn runs(actor: &Actor) {
+        actor.ask_ahead(HERE.with_borrow(|here| here.own.activations));
     }
 
     /// The next actor of this worker, if there is one without waiting.

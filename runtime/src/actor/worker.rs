@@ -210,6 +210,7 @@ impl Scheduler {
                 self.sleep(queue, &mut watch)
             });
             let Some(actor) = next else { break };
+            RunQueue::runs(&actor);
             // Who sleeps has letters leave before; who never does, now and then.
             since_flush += 1;
             if since_flush == FLUSH {

@@ -2,6 +2,7 @@
 
 use wasmtime::Store;
 
+use super::ahead::Places;
 use super::bindings::edge::actor::types as wit;
 use super::bindings::{Protocol, ProtocolPre};
 use super::plain::{self, Batch, Spacious};
@@ -42,6 +43,14 @@ impl<T: Spacious> Linked<T> {
 }
 
 impl Guest {
+    /// What each call touches, if that can be told; until its memory grows.
+    pub fn places<T: Spacious>(&self, store: &mut Store<T>) -> Option<Places> {
+        match self {
+            Self::Plain(guest) => Some(guest.places(store)),
+            Self::Layered(_) => None,
+        }
+    }
+
     /// `start` of the behaviour.
     pub fn start<T: Spacious>(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::ahead::Places;
 use super::bindings::edge::actor::types as wit;
 use super::check::one_line;
 use super::convert::Given;
@@ -90,6 +91,16 @@ impl Instance {
             }
         };
         Ok(Self { store, guest, broken: false, fresh: true })
+    }
+
+    /// What each call touches, until its memory grows.
+    pub fn places(&mut self) -> Option<Places> {
+        self.guest.places(&mut self.store)
+    }
+
+    /// Where what its actor holds lies, until that is more.
+    pub fn table(&self) -> usize {
+        self.store.data().holds.table.address()
     }
 
     /// The first turn of a fresh incarnation.

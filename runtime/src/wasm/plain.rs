@@ -10,6 +10,7 @@
 //! and so is what it can't: each pointer that it gives is checked, and while the host asks it
 //! for room, or tells it that what it gave was read, it can call nothing.
 
+mod ends;
 mod imports;
 mod layout;
 mod lower;
@@ -24,7 +25,9 @@ use std::sync::Arc;
 use wasmtime::{Extern, Func, InstancePre, Linker, Memory, Module, ModuleExport, Store, TypedFunc};
 use wasmtime::{WasmParams, WasmResults};
 
+use super::ahead::Places;
 use super::bindings::edge::actor::types as wit;
+use ends::Ends;
 pub(super) use imports::{bus, contract};
 use layout::open;
 pub use lower::{Batch, NO_REPLY};
@@ -41,6 +44,7 @@ pub struct Plain {
     handle: Lifted,
     save: Lifted,
     restore: Lifted,
+    ends: Ends,
 }
 
 /// An import of the module, and the function of the contract that it is.
@@ -104,6 +108,7 @@ struct Exports {
     handle: Export,
     save: Export,
     restore: Export,
+    ends: Ends,
 }
 
 struct Export {
@@ -155,6 +160,7 @@ impl Plain {
             handle: export(&self.handle)?,
             save: export(&self.save)?,
             restore: export(&self.restore)?,
+            ends: self.ends,
         };
         Ok(Linked { pre: linker.instantiate_pre(module)?, exports: Arc::new(exports) })
     }
@@ -177,6 +183,20 @@ impl<T: Spacious> Linked<T> {
 }
 
 impl Guest {
+    /// What each call touches; until its memory grows.
+    pub fn places<T: Spacious>(&self, store: &mut Store<T>) -> Places {
+        let function = self.handle.func().to_raw(&mut *store).addr();
+        let memory = store.data_mut().space().as_ref().map(|space| space.memory);
+        let memory = memory.map_or(0, |memory| memory.data_ptr(&*store).addr());
+        let Ends { stack, heap } = self.exports.ends;
+        Places {
+            store: std::ptr::from_ref(store.data()).addr(),
+            function,
+            stack: memory.wrapping_add(stack as usize),
+            heap: memory.wrapping_add(heap as usize),
+        }
+    }
+
     /// `start` of the behaviour.
     pub fn start<T: Spacious>(
         &self,

@@ -126,6 +126,11 @@ impl Table {
         Self { places: Vec::new(), free: VecDeque::new(), lent: Vec::new(), limit }
     }
 
+    /// Where it lies.
+    pub fn address(&self) -> usize {
+        self.places.as_ptr().addr()
+    }
+
     /// Takes something in for good; `None` if the table is full.
     pub fn hold(&mut self, held: Held) -> Option<u32> {
         self.insert(held, false)

@@ -71,6 +71,7 @@ fn each_foreign_crate_has_one_home() {
         ("multihash", "runtime/src/store"),
         ("fjall", "runtime/src/store"),
         ("gpiocdev", "runtime/src/device"),
+        ("prefetch_index", "runtime/src/wasm/ahead.rs"),
         ("wit_component", "runtime/src/wasm"),
         ("wit_parser", "runtime/src/wasm"),
         ("clap", "runtime/src/cli"),

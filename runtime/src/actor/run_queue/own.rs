@@ -24,7 +24,8 @@ pub struct Own<T> {
     ready: VecDeque<T>,
     /// Those whose first turn is to come.
     beginning: VecDeque<T>,
-    activations: u32,
+    /// How many it has given to be run.
+    pub activations: u32,
 }
 
 impl<T> Own<T> {

@@ -10,7 +10,7 @@ use wasmparser::{
 use super::outline::{
     CoreFunction, CoreInstance, Function, Options, Outer, Outline, Read, all, sections,
 };
-use super::{Import, Lifted, Plain};
+use super::{Ends, Import, Lifted, Plain};
 
 /// The wiring of a plain component.
 pub fn of(bytes: &[u8]) -> Option<Plain> {
@@ -45,7 +45,8 @@ impl<'a> Wiring<'a> {
         let CoreInstance::Of { module, arguments } = outline.cores.get(main)? else { return None };
         let module = outline.modules.get(*module)?.clone();
         let mut imports = Vec::new();
-        for (from, name, ty) in Module::read(self.bytes.get(module.clone())?)?.imports {
+        let bytes = self.bytes.get(module.clone())?;
+        for (from, name, ty) in Module::read(bytes)?.imports {
             let (_, instance) = arguments.iter().find(|(argument, _)| *argument == from)?;
             let TypeRef::Func(_) = ty else { return None };
             let (interface, function) = self.export(*instance, name)?;
@@ -62,7 +63,8 @@ impl<'a> Wiring<'a> {
         }
         let memory = self.one(main, |used| used.memory, |at| outline.memories.get(at).copied())?;
         let realloc = self.one(main, |used| used.realloc, |at| self.core(at))?;
-        Some(Plain { module, imports, memory, realloc, start, handle, save, restore })
+        let ends = Ends::of(bytes);
+        Some(Plain { module, imports, memory, realloc, start, handle, save, restore, ends })
     }
 
     /// The core instance and name of a function that is lifted.
