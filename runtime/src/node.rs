@@ -262,7 +262,7 @@ impl Node {
             let (done, deployed) = std::sync::mpsc::sync_channel(1);
             let (spawned_name, spawned) = (name.clone(), config.clone());
             self.net.spawn(async move {
-                let deployed = node.deploy(&spawned_name, &spawned).await;
+                let deployed = node.deploy(&spawned_name, &spawned, Commit::default()).await;
                 // `begin` waits for it.
                 let _ = done.send(deployed.map(drop));
             });

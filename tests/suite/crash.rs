@@ -160,3 +160,24 @@ fn a_node_with_a_full_disk_says_so_keeps_running_and_goes_on_when_there_is_room(
     lab.kill_and_restart();
     assert_eq!(lab.say("a", json!(["Noted"])), ["before", "meanwhile", "after"]);
 }
+
+#[test]
+fn a_start_that_the_disk_does_not_take_is_none() {
+    let lab = on_a_small_disk("[actor.a]\ncomponent = \"$probe\"\n");
+    let cid = lab.actor("a").component;
+    let heater = "pin={ pin = \"bench:heater\", safe = \"low\" }";
+    let start = ["start", &cid, "--as", "b", "--grant", heater];
+    lab.node.run(&start).unwrap();
+    lab.node.run(&["stop", "b"]).unwrap();
+
+    room(&lab, Some(0));
+    let error = lab.node.run(&start).unwrap_err().to_string();
+    assert!(error_line(&error).contains("free disk space"), "{error}");
+    let error = lab.node.run(&["send", "b", "[]"]).unwrap_err().to_string();
+    assert!(error_line(&error).contains("no actor named b"), "{error}");
+
+    room(&lab, None);
+    // Nobody has its pin.
+    lab.node.run(&start).unwrap();
+    assert_eq!(lab.say("b", json!(["Count"])), ["1"]);
+}

@@ -120,16 +120,17 @@ impl std::fmt::Display for Origin {
 }
 
 impl Node {
-    /// Starts an actor; says where its component came from.
+    /// Starts an actor, once `first` is durable; says where its component came from.
     pub(super) async fn deploy(
         self: &Arc<Self>,
         name: &str,
         config: &ActorConfig,
+        first: Commit,
     ) -> Result<(Arc<Actor>, Origin), DeployError> {
         // Before anything is fetched for nothing; and once more below, for that takes its time.
         self.may_start(name)?;
         let expected = self.expect_again(name, config)?;
-        let deployed = self.make_and_spawn(name, config).await;
+        let deployed = self.make_and_spawn(name, config, first).await;
         if expected && deployed.is_err() {
             self.give_up(name, Reason::NoActor)?;
         }
@@ -148,6 +149,7 @@ impl Node {
         self: &Arc<Self>,
         name: &str,
         config: &ActorConfig,
+        first: Commit,
     ) -> Result<(Arc<Actor>, Origin), DeployError> {
         let (code, origin) = self.code(&config.component).await?;
         let mut children = BTreeMap::new();
@@ -157,7 +159,8 @@ impl Node {
         }
         let _one_at_a_time = self.deploying.lock().await;
         let (name, config) = (String::from(name), config.clone());
-        let actor = self.aside(move |node| node.spawn(&name, &config, code, &children)).await??;
+        let spawn = move |node: &Self| node.spawn(&name, &config, code, &children, first);
+        let actor = self.aside(spawn).await??;
         actor.journal().write(format!("{} ({origin})", actor.spec.code.cid));
         Ok((actor, origin))
     }
@@ -178,11 +181,14 @@ impl Node {
         config: &ActorConfig,
         code: Arc<Code>,
         children: &BTreeMap<Component, Arc<Code>>,
+        first: Commit,
     ) -> Result<Arc<Actor>, DeployError> {
         self.may_start(name)?;
         let id = self.id_of(name)?;
         let mut spec = self.spec(config, code);
         self.grant(id, name, &mut spec, config, children)?;
+        let durable = self.state.commit(first);
+        durable.inspect_err(|_| self.scheduler.release_devices(name, &spec))?;
         Ok(self.scheduler.spawn(id, Spawner::Manifest(name.into()), Arc::new(spec)))
     }
 
@@ -193,15 +199,13 @@ impl Node {
         Ok(self.scheduler.room_for_one()?)
     }
 
-    /// Keeps an administrator's actor over restarts of the node, or forgets it.
+    /// As [`keeping`], at once.
     pub(super) async fn keep_started(
         self: &Arc<Self>,
         name: &str,
         config: Option<&ActorConfig>,
     ) -> Result<(), DeployError> {
-        let value = config.and_then(|config| serde_ipld_dagcbor::to_vec(config).ok());
-        let mut commit = Commit::default();
-        commit.record(STARTED, name.as_bytes(), value);
+        let commit = keeping(name, config);
         Ok(self.aside(|node| node.state.commit(commit)).await??)
     }
 
@@ -359,6 +363,14 @@ impl Node {
             restart: config.restart,
         }
     }
+}
+
+/// Keeps an administrator's actor over restarts of the node, or forgets it.
+pub(super) fn keeping(name: &str, config: Option<&ActorConfig>) -> Commit {
+    let value = config.and_then(|config| serde_ipld_dagcbor::to_vec(config).ok());
+    let mut commit = Commit::default();
+    commit.record(STARTED, name.as_bytes(), value);
+    commit
 }
 
 /// What an actor's children run, and theirs.

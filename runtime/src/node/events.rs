@@ -10,6 +10,7 @@ use crate::device;
 use crate::mailbox::{Edge, Message};
 use crate::net::Event;
 use crate::reason::Reason;
+use crate::store::state::Commit;
 
 /// Between two looks at links' round-trip times and at actors that wait for their component.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -99,7 +100,7 @@ impl Node {
     async fn look_for_components(self: &Arc<Self>) {
         let waiting = lock(&self.waiting).clone();
         for (name, Waiting { config, .. }) in waiting {
-            match self.deploy(&name, &config).await {
+            match self.deploy(&name, &config, Commit::default()).await {
                 Err(DeployError::Missing(_)) => continue,
                 Ok((actor, origin)) => {
                     tracing::info!("actor {name} starts at last: {origin}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admin::{Answer, AsideRow, BlobRow, List, PeerRow, PinRow, Request};
+use super::deploy::keeping;
 use super::{DeployError, Node, Waiting, lock};
 use crate::actor::{Actor, Status};
 use crate::address::Address;
@@ -49,9 +50,9 @@ impl Node {
             Request::Add => self.add(body).await,
             Request::Start { name, config } => {
                 crate::config::check_name(&name)?;
-                let (actor, origin) =
-                    self.deploy(&name, &config).await.map_err(|error| text(&error))?;
-                self.keep_started(&name, Some(&config)).await.map_err(|error| text(&error))?;
+                let first = keeping(&name, Some(&config));
+                let deployed = self.deploy(&name, &config, first).await;
+                let (actor, origin) = deployed.map_err(|error| text(&error))?;
                 let status = actor.status(self.id);
                 let (address, cid) = (status.address, status.component);
                 Ok(Answer::Started { address, cid, origin: origin.to_string() })
