@@ -56,9 +56,14 @@ pub fn kept_folder(name: &str) -> anyhow::Result<(PathBuf, std::fs::File)> {
 /// Builds the actor crate in a folder; the component is kept in `into`, since another build may
 /// replace the one in the cache.
 pub fn build(crate_folder: &Path, into: &Path) -> anyhow::Result<Guest> {
+    build_by(Command::new(edge_host()?), crate_folder, into)
+}
+
+/// As [`build`], by an `edge-host` with an environment of its own.
+pub fn build_by(mut edge_host: Command, crate_folder: &Path, into: &Path) -> anyhow::Result<Guest> {
     let name = crate_folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = into.join(format!("{name}.wasm"));
-    let output = Command::new(edge_host()?)
+    let output = edge_host
         .args(["build", "--json"])
         .arg(crate_folder)
         .arg("--output")

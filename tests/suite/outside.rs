@@ -99,7 +99,7 @@ fn one_source_is_one_component(greeter: &Path, first: &Guest, folder: &Path) -> 
 }
 
 #[test]
-fn a_clone_in_another_folder_builds_the_same_components() -> Result<()> {
+fn a_clone_in_another_folder_and_environment_builds_the_same_components() -> Result<()> {
     let (folder, _lock) = guests::kept_folder("clone")?;
     let clone = folder.join("some/where else");
     std::fs::create_dir_all(&clone)?;
@@ -113,7 +113,9 @@ fn a_clone_in_another_folder_builds_the_same_components() -> Result<()> {
         std::fs::create_dir_all(to.parent().context("a folder")?)?;
         std::fs::copy(&from, &to).with_context(|| name.to_string())?;
     }
-    let there = guests::build(&clone.join("examples/thermostat"), &folder)?;
+    let mut edge_host = Command::new(guests::edge_host()?);
+    edge_host.envs([("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Copt-level=0")]);
+    let there = guests::build_by(edge_host, &clone.join("examples/thermostat"), &folder)?;
     assert_eq!(there.cid, nodes::thermostat().cid);
     Ok(())
 }

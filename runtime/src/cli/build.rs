@@ -20,6 +20,14 @@ const WORKSPACES: usize = 8;
 
 /// Tells this program, called by cargo as a wrapper, the folders whose names are to be taken out.
 const REMAP: &str = "EDGE_HOST_REMAP";
+/// What a caller's environment may have that would change the component's name.
+const CALLERS_OWN: [&str; 5] = [
+    "RUSTFLAGS",
+    "RUSTC_BOOTSTRAP",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET",
+];
 const TARGET: &str = "wasm32-unknown-unknown";
 /// A guest's own stack, in bytes: what serde needs with room to spare. An actor touches little more
 /// than the 1.5 kB at its top, which share their page with its first data: a small one takes two
@@ -121,8 +129,7 @@ fn compile(
     for (key, value) in profile {
         cargo.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
     }
-    // A caller's own flags and wrappers would change the component's name.
-    for key in ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
+    for key in CALLERS_OWN {
         cargo.env_remove(key);
     }
     if let Some(path) = &rustc.path {
