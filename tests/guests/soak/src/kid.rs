@@ -16,6 +16,10 @@ use crate::{Message, Report, Soak};
 pub const WINDOW: u64 = 16;
 /// Letters that a child is sent between two rests.
 const STINT: u64 = 100;
+/// Ticks after which all that is sent in a turn has come back from one that is gone. A tick is only
+/// sent once the one before was taken: the next may be taken in the activation of that turn, and
+/// the one behind it sent before that one's letters leave, but not a third.
+pub const AFTER: u64 = 3;
 /// Letters that are sent to one that is gone.
 const LATE: u64 = 2;
 /// Longest wait for an answer: the end of it would be a fault.
@@ -64,8 +68,7 @@ pub(crate) struct Kid {
     /// It rests until this tick.
     pub rests: Option<u64>,
     pub stopped: bool,
-    /// It was gone by this tick: what was under way then is here two ticks later, for a tick is
-    /// only sent once the one before was taken.
+    /// It was gone by this tick: what was under way then is here after [`AFTER`] more.
     pub gone: Option<u64>,
 }
 

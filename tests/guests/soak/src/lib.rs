@@ -12,7 +12,7 @@ use guest_sdk::{Actor, Address, Answer, Context, Duration, Error, Held, Reason, 
 use serde::{Deserialize, Serialize};
 
 use child::Child;
-use kid::{Kid, LETTERS};
+use kid::{AFTER, Kid, LETTERS};
 
 pub use kid::{Harm, WINDOW};
 
@@ -237,7 +237,8 @@ impl Soak {
     /// Wakes who has rested, closes the account of who is gone, spawns who is missing, and ends.
     fn look(&mut self, cx: &mut Context<Self>) -> Result {
         let ticks = self.ticks;
-        for kid in self.kids.extract_if(.., |kid| kid.gone.is_some_and(|gone| gone + 2 <= ticks)) {
+        let is_over = |kid: &mut Kid| kid.gone.is_some_and(|gone| gone + AFTER <= ticks);
+        for kid in self.kids.extract_if(.., is_over) {
             cx.release(kid.address);
             if let Err(what) = kid.close(&mut self.report) {
                 self.report.faults.push(what);
